@@ -1,0 +1,6 @@
+//! The protocol as state machines: no socket, clock, random source, lock, task or `async`.
+
+pub(crate) mod batch;
+pub mod time;
+
+pub use time::Time;

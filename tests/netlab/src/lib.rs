@@ -1,0 +1,1 @@
+//! A link emulator: what a bad network does to datagrams, from a seed.
