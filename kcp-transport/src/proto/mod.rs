@@ -1,6 +1,24 @@
 //! The protocol as state machines: no socket, clock, random source, lock, task or `async`.
+//!
+//! [`Hub`] holds every session of one socket. Four verbs drive it: `handle_*` tells what happened, `poll_*` asks what
+//! it wants next. Time is an argument.
+//!
+//! Numbers in `§` refer to `docs/wire.md`.
 
-pub(crate) mod batch;
-pub mod time;
+mod arq;
+mod batch;
+mod chunk;
+pub(crate) mod crypto;
+mod deadlines;
+pub(crate) mod fec;
+mod hub;
+pub(crate) mod layout;
+mod packet;
+mod path;
+mod session;
+mod time;
 
+pub use batch::{PacketBatch, Transmit};
+pub use chunk::Chunk;
+pub use hub::{Change, Event, Hub, SessionKey};
 pub use time::Time;

@@ -1,0 +1,504 @@
+//! What a handle and its driver share: chunks each way, requests, and news, under one short lock per call.
+//!
+//! No lock is taken per packet, and none is held while bytes of more than a small message are copied.
+
+use std::collections::VecDeque;
+use std::io::IoSlice;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+
+use super::mailbox::Mailbox;
+use crate::error::SessionError;
+use crate::proto::{Change, Chunk, SessionKey};
+use crate::stats::SessionStats;
+
+/// Writes up to this length are copied under the lock, behind earlier small ones.
+const SMALL_WRITE: usize = 2 * 1024;
+
+/// Longest part of a write taken in one call.
+const LARGE_WRITE: usize = 64 * 1024;
+
+/// Recycled chunks that wait for the writer.
+const MAX_SPARE: usize = 2;
+
+/// What a handle asks of its session.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Requests {
+    /// Someone accepted the session.
+    pub(crate) accepted: bool,
+    /// Send what waits for more.
+    pub(crate) flush: bool,
+    /// Tell when everything is acknowledged.
+    pub(crate) drain: bool,
+    /// Ask the peer for a sign of life.
+    pub(crate) ask: bool,
+    /// The last handle is gone: finish what was written.
+    pub(crate) close: bool,
+    /// End at once.
+    pub(crate) abort: bool,
+}
+
+/// What a driver takes out of a pipe; kept by the driver and swapped, so that nothing is allocated.
+#[derive(Debug, Default)]
+pub(crate) struct Outbox {
+    pub(crate) chunks: VecDeque<Chunk>,
+    pub(crate) emptied: Vec<Chunk>,
+    pub(crate) changes: Vec<Change>,
+    pub(crate) oob: Vec<Vec<u8>>,
+    pub(crate) requests: Requests,
+    pub(crate) consumed_bytes: usize,
+    pub(crate) consumed_messages: u32,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    outbox: Outbox,
+    outgoing_bytes: usize,
+    spare: Vec<Chunk>,
+    incoming: VecDeque<Chunk>,
+    incoming_oob: VecDeque<Vec<u8>>,
+    /// The driver has been asked to look.
+    visit_asked: bool,
+    /// The session may hold written data back.
+    write_delay: bool,
+    drained: bool,
+    answered: bool,
+    ended: Option<SessionError>,
+    reader: Option<Waker>,
+    writer: Option<Waker>,
+    oob_reader: Option<Waker>,
+    watcher: Option<Waker>,
+    stats: SessionStats,
+}
+
+/// What never changes about a session.
+#[derive(Debug)]
+pub(crate) struct Identity {
+    pub(crate) key: SessionKey,
+    pub(crate) conv: u32,
+    pub(crate) peer: SocketAddr,
+    pub(crate) local: SocketAddr,
+    /// Writes keep their boundaries.
+    pub(crate) separate_writes: bool,
+    /// Chunks are messages.
+    pub(crate) messages: bool,
+    /// Bytes that may wait here for the driver.
+    pub(crate) capacity: usize,
+    /// Bytes read after which the driver is told, so that the window reopens in time.
+    pub(crate) read_threshold: usize,
+    pub(crate) max_message: usize,
+    pub(crate) max_oob: Option<usize>,
+}
+
+/// One end of it belongs to a driver, the other to a [`Handle`].
+#[derive(Debug)]
+pub(crate) struct Pipe {
+    identity: Identity,
+    state: Mutex<State>,
+}
+
+impl Pipe {
+    pub(crate) fn new(identity: Identity, write_delay: bool) -> Self {
+        Self {
+            identity,
+            state: Mutex::new(State {
+                write_delay,
+                ..State::default()
+            }),
+        }
+    }
+
+    /// The driver takes what the handle left. `with_chunks`: the session has room for what was written.
+    pub(crate) fn collect(&self, with_chunks: bool, out: &mut Outbox) {
+        let mut state = self.lock();
+        state.visit_asked = false;
+        let outbox = &mut state.outbox;
+        out.requests = std::mem::take(&mut outbox.requests);
+        out.consumed_bytes = std::mem::take(&mut outbox.consumed_bytes);
+        out.consumed_messages = std::mem::take(&mut outbox.consumed_messages);
+        std::mem::swap(&mut out.emptied, &mut outbox.emptied);
+        std::mem::swap(&mut out.changes, &mut outbox.changes);
+        std::mem::swap(&mut out.oob, &mut outbox.oob);
+        if with_chunks && !outbox.chunks.is_empty() {
+            std::mem::swap(&mut out.chunks, &mut outbox.chunks);
+            state.outgoing_bytes = 0;
+            let writer = state.writer.take();
+            drop(state);
+            wake(writer);
+        }
+    }
+
+    /// The driver hands over what was received, from `read` until it returns `None`.
+    pub(crate) fn deliver(
+        &self,
+        mut read: impl FnMut() -> Option<Chunk>,
+        mut read_oob: impl FnMut() -> Option<Vec<u8>>,
+    ) {
+        let mut state = self.lock();
+        let before = state.incoming.len();
+        while let Some(chunk) = read() {
+            state.incoming.push_back(chunk);
+        }
+        let reader = if state.incoming.len() > before {
+            state.reader.take()
+        } else {
+            None
+        };
+        let before = state.incoming_oob.len();
+        while let Some(message) = read_oob() {
+            state.incoming_oob.push_back(message);
+        }
+        let got_oob = state.incoming_oob.len() > before;
+        let oob_reader = if got_oob {
+            state.oob_reader.take()
+        } else {
+            None
+        };
+        drop(state);
+        wake(reader);
+        wake(oob_reader);
+    }
+
+    /// Whether the writer could use a recycled chunk.
+    pub(crate) fn wants_spare(&self) -> bool {
+        let state = self.lock();
+        state.spare.len() < MAX_SPARE && !state.stats.bytes_sent.eq(&0)
+    }
+
+    /// The driver gives the writer recycled chunks.
+    pub(crate) fn give_spare(&self, chunk: Chunk) {
+        self.lock().spare.push(chunk);
+    }
+
+    /// The driver publishes the session's counters.
+    pub(crate) fn publish(&self, stats: SessionStats) {
+        self.lock().stats = stats;
+    }
+
+    pub(crate) fn set_drained(&self) {
+        let mut state = self.lock();
+        state.drained = true;
+        let writer = state.writer.take();
+        drop(state);
+        wake(writer);
+    }
+
+    pub(crate) fn set_answered(&self) {
+        let mut state = self.lock();
+        state.answered = true;
+        let watcher = state.watcher.take();
+        drop(state);
+        wake(watcher);
+    }
+
+    /// The session is over: everyone learns why.
+    pub(crate) fn end(&self, error: SessionError, stats: Option<SessionStats>) {
+        let mut state = self.lock();
+        state.ended.get_or_insert(error);
+        if let Some(stats) = stats {
+            state.stats = stats;
+        }
+        // Nobody will send these any more.
+        state.outbox = Outbox::default();
+        state.spare.clear();
+        let state = &mut *state;
+        let wakers = [
+            state.reader.take(),
+            state.writer.take(),
+            state.oob_reader.take(),
+            state.watcher.take(),
+        ];
+        wakers.into_iter().for_each(wake);
+    }
+
+    /// The session's counters as last published.
+    pub(crate) fn stats(&self) -> SessionStats {
+        self.lock().stats
+    }
+
+    /// Why the session ended, if it did.
+    pub(crate) fn ended(&self) -> Option<SessionError> {
+        self.lock().ended.clone()
+    }
+
+    pub(crate) fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // Nothing that runs under the lock can panic half-way through a change.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn wake(waker: Option<Waker>) {
+    if let Some(waker) = waker {
+        waker.wake();
+    }
+}
+
+fn register(slot: &mut Option<Waker>, cx: &Context<'_>) {
+    match slot {
+        Some(waker) => waker.clone_from(cx.waker()),
+        none => *none = Some(cx.waker().clone()),
+    }
+}
+
+/// A session as its driver hands it out: owned by exactly one stream.
+#[derive(Debug)]
+pub(crate) struct Opened(pub(crate) Arc<Handle>);
+
+/// The application's end of a pipe. Dropping the last one closes the session: what was written is still sent.
+#[derive(Debug)]
+pub(crate) struct Handle {
+    pipe: Arc<Pipe>,
+    mailbox: Arc<Mailbox>,
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        self.request(|requests| requests.close = true);
+    }
+}
+
+impl Handle {
+    pub(crate) fn new(pipe: Arc<Pipe>, mailbox: Arc<Mailbox>) -> Self {
+        Self { pipe, mailbox }
+    }
+
+    /// Takes as much of `buffers` as one call may; `Ready(Ok(0))` only for nothing.
+    pub(crate) fn poll_write(
+        &self,
+        cx: &Context<'_>,
+        buffers: &[IoSlice<'_>],
+    ) -> Poll<Result<usize, SessionError>> {
+        let len = buffers.iter().map(|buffer| buffer.len()).sum::<usize>();
+        let len = len.min(LARGE_WRITE);
+        let mut state = self.pipe.lock();
+        if let Some(error) = &state.ended {
+            return Poll::Ready(Err(error.clone()));
+        }
+        if len == 0 {
+            return Poll::Ready(Ok(0));
+        }
+        if state.outgoing_bytes >= self.pipe.identity.capacity {
+            register(&mut state.writer, cx);
+            return Poll::Pending;
+        }
+        if len <= SMALL_WRITE {
+            if !self.pipe.identity.separate_writes
+                && let Some(last) = state.outbox.chunks.back_mut()
+                && last.room() >= len
+            {
+                gather(buffers, len, last);
+                state.outgoing_bytes += len;
+            } else {
+                let mut chunk = Chunk::for_len(len);
+                gather(buffers, len, &mut chunk);
+                state.outgoing_bytes += len;
+                state.outbox.chunks.push_back(chunk);
+            }
+        } else {
+            let spare = state.spare.pop();
+            drop(state);
+            let mut chunk = spare.unwrap_or_else(|| Chunk::for_len(len));
+            gather(buffers, len, &mut chunk);
+            state = self.pipe.lock();
+            if let Some(error) = &state.ended {
+                return Poll::Ready(Err(error.clone()));
+            }
+            state.outgoing_bytes += len;
+            state.outbox.chunks.push_back(chunk);
+        }
+        state.drained = false;
+        self.ask_visit(state);
+        Poll::Ready(Ok(len))
+    }
+
+    /// Sends a whole message, already checked.
+    pub(crate) fn poll_write_message(
+        &self,
+        cx: &Context<'_>,
+        message: &[u8],
+    ) -> Poll<Result<(), SessionError>> {
+        let mut state = self.pipe.lock();
+        if let Some(error) = &state.ended {
+            return Poll::Ready(Err(error.clone()));
+        }
+        if state.outgoing_bytes >= self.pipe.identity.capacity {
+            register(&mut state.writer, cx);
+            return Poll::Pending;
+        }
+        let mut chunk = Chunk::for_len(message.len());
+        chunk.extend(message);
+        state.outgoing_bytes += message.len();
+        state.outbox.chunks.push_back(chunk);
+        state.drained = false;
+        self.ask_visit(state);
+        Poll::Ready(Ok(()))
+    }
+
+    /// Takes the next chunk in exchange for an emptied one, of which `consumed` bytes were not reported yet.
+    pub(crate) fn poll_read(
+        &self,
+        cx: &Context<'_>,
+        emptied: Option<Chunk>,
+        consumed: usize,
+    ) -> Poll<Result<Chunk, SessionError>> {
+        let mut state = self.pipe.lock();
+        if let Some(chunk) = emptied {
+            state.outbox.consumed_bytes += consumed;
+            state.outbox.consumed_messages += 1;
+            if state.ended.is_none() {
+                state.outbox.emptied.push(chunk);
+            }
+        }
+        let result = match (state.incoming.pop_front(), &state.ended) {
+            (Some(chunk), _) => Poll::Ready(Ok(chunk)),
+            (None, Some(error)) => Poll::Ready(Err(error.clone())),
+            (None, None) => {
+                register(&mut state.reader, cx);
+                Poll::Pending
+            }
+        };
+        if state.outbox.consumed_bytes >= self.pipe.identity.read_threshold {
+            self.ask_visit(state);
+        }
+        result
+    }
+
+    /// Reports bytes read before their chunk is empty.
+    pub(crate) fn report_consumed(&self, bytes: usize) {
+        let mut state = self.pipe.lock();
+        state.outbox.consumed_bytes += bytes;
+        if state.outbox.consumed_bytes >= self.pipe.identity.read_threshold {
+            self.ask_visit(state);
+        }
+    }
+
+    /// Waits until everything written is acknowledged.
+    pub(crate) fn poll_drained(&self, cx: &Context<'_>) -> Poll<Result<(), SessionError>> {
+        let mut state = self.pipe.lock();
+        if state.drained {
+            return Poll::Ready(Ok(()));
+        }
+        if let Some(error) = &state.ended {
+            return Poll::Ready(Err(error.clone()));
+        }
+        register(&mut state.writer, cx);
+        if !state.outbox.requests.drain {
+            state.outbox.requests.drain = true;
+            self.ask_visit(state);
+        }
+        Poll::Pending
+    }
+
+    /// Waits for the peer's first sign of life.
+    pub(crate) fn poll_answered(&self, cx: &Context<'_>) -> Poll<Result<(), SessionError>> {
+        let mut state = self.pipe.lock();
+        if state.answered {
+            return Poll::Ready(Ok(()));
+        }
+        if let Some(error) = &state.ended {
+            return Poll::Ready(Err(error.clone()));
+        }
+        register(&mut state.watcher, cx);
+        Poll::Pending
+    }
+
+    /// Queues an out-of-band message, already checked.
+    pub(crate) fn send_oob(&self, message: Vec<u8>) -> Result<(), SessionError> {
+        let mut state = self.pipe.lock();
+        if let Some(error) = &state.ended {
+            return Err(error.clone());
+        }
+        state.outbox.oob.push(message);
+        self.ask_visit(state);
+        Ok(())
+    }
+
+    pub(crate) fn poll_oob(&self, cx: &Context<'_>) -> Poll<Result<Vec<u8>, SessionError>> {
+        let mut state = self.pipe.lock();
+        match (state.incoming_oob.pop_front(), &state.ended) {
+            (Some(message), _) => Poll::Ready(Ok(message)),
+            (None, Some(error)) => Poll::Ready(Err(error.clone())),
+            (None, None) => {
+                register(&mut state.oob_reader, cx);
+                Poll::Pending
+            }
+        }
+    }
+
+    /// Asks something of the session.
+    pub(crate) fn request(&self, ask: impl FnOnce(&mut Requests)) {
+        let mut state = self.pipe.lock();
+        if state.ended.is_none() {
+            ask(&mut state.outbox.requests);
+            self.ask_visit(state);
+        }
+    }
+
+    /// Changes the live session.
+    pub(crate) fn change(&self, change: Change) {
+        let mut state = self.pipe.lock();
+        if state.ended.is_none() {
+            if let Change::WriteDelay(enabled) = change {
+                state.write_delay = enabled;
+            }
+            state.outbox.changes.push(change);
+            self.ask_visit(state);
+        }
+    }
+
+    /// Ends the session for its handles at once, whatever the driver does.
+    pub(crate) fn abort(&self) {
+        self.request(|requests| requests.abort = true);
+        let mut state = self.pipe.lock();
+        state.ended.get_or_insert(SessionError::Closed);
+        state.incoming.clear();
+    }
+
+    pub(crate) fn stats(&self) -> SessionStats {
+        self.pipe.stats()
+    }
+
+    pub(crate) fn ended(&self) -> Option<SessionError> {
+        self.pipe.ended()
+    }
+
+    pub(crate) fn pipe(&self) -> Arc<Pipe> {
+        Arc::clone(&self.pipe)
+    }
+
+    /// Sends what a write delay holds back.
+    pub(crate) fn flush(&self) {
+        let mut state = self.pipe.lock();
+        if state.write_delay && state.ended.is_none() {
+            state.outbox.requests.flush = true;
+            self.ask_visit(state);
+        }
+    }
+
+    pub(crate) fn identity(&self) -> &Identity {
+        &self.pipe.identity
+    }
+
+    fn ask_visit(&self, mut state: MutexGuard<'_, State>) {
+        if !state.visit_asked {
+            state.visit_asked = true;
+            drop(state);
+            self.mailbox.visit(self.pipe.identity.key);
+        }
+    }
+}
+
+/// Copies the first `len` bytes of `buffers` to `chunk`, which has room for them.
+fn gather(buffers: &[IoSlice<'_>], len: usize, chunk: &mut Chunk) {
+    let mut left = len;
+    for buffer in buffers {
+        let part = &buffer[..buffer.len().min(left)];
+        chunk.push(part);
+        left -= part.len();
+    }
+}

@@ -1,0 +1,210 @@
+//! Accepts sessions that peers open.
+
+use std::future::poll_fn;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use futures_core::Stream;
+use tokio::net::{ToSocketAddrs, lookup_host};
+use tokio::sync::mpsc;
+
+use crate::config::Config;
+use crate::endpoint::{Endpoint, poll_accepted};
+use crate::error::SessionError;
+use crate::io::pipe::Opened;
+use crate::io::socket::{DatagramSocket, UdpSocket};
+use crate::stats::EndpointStats;
+use crate::stream::KcpStream;
+
+/// Accepts sessions that peers open.
+///
+/// Dropping it stops accepting; sessions already accepted live on.
+///
+/// ```no_run
+/// use kcp_transport::{Config, Listener};
+/// use tokio::io::{AsyncReadExt, AsyncWriteExt};
+///
+/// # async fn run() -> std::io::Result<()> {
+/// let mut listener = Listener::bind("0.0.0.0:4000", Config::default()).await?;
+/// loop {
+///     let (mut stream, peer) = listener.accept().await?;
+///     tokio::spawn(async move {
+///         let mut buffer = [0; 1024];
+///         while let Ok(len) = stream.read(&mut buffer).await {
+///             stream.write_all(&buffer[..len]).await?;
+///         }
+///         println!("{peer} is gone");
+///         std::io::Result::Ok(())
+///     });
+/// }
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct Listener {
+    endpoints: Vec<Endpoint>,
+    accepted: mpsc::UnboundedReceiver<Opened>,
+}
+
+impl Listener {
+    /// Binds a UDP socket and takes sessions on it. `[::]` takes IPv4 peers, too, where the system allows it.
+    ///
+    /// # Errors
+    /// If the address cannot be resolved or bound.
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime.
+    pub async fn bind(addr: impl ToSocketAddrs, config: Config) -> io::Result<Self> {
+        Self::bind_shards(addr, 1, config).await
+    }
+
+    /// As [`bind`](Self::bind), with `shards` sockets at the same address, each with a driver task of its own. The
+    /// system spreads peers over them, and a multi-threaded runtime the drivers over cores.
+    ///
+    /// # Errors
+    /// As [`bind`](Self::bind).
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime.
+    pub async fn bind_shards(
+        addr: impl ToSocketAddrs,
+        shards: usize,
+        config: Config,
+    ) -> io::Result<Self> {
+        let config = Arc::new(config);
+        let shards = shards.max(1);
+        let mut last_error = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
+        for addr in lookup_host(addr).await? {
+            match UdpSocket::bind(addr, &config, shards > 1) {
+                Ok(first) => {
+                    let bound = first.local_addr()?;
+                    let mut sockets = vec![first];
+                    for _ in 1..shards {
+                        sockets.push(UdpSocket::bind(bound, &config, true)?);
+                    }
+                    return Self::start(sockets, &config);
+                }
+                Err(error) => last_error = error,
+            }
+        }
+        Err(last_error)
+    }
+
+    /// Takes sessions on a socket of any kind.
+    ///
+    /// # Errors
+    /// If the socket does not know its address.
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime.
+    pub fn from_socket<S: DatagramSocket + Unpin>(socket: S, config: Config) -> io::Result<Self> {
+        Self::start(vec![socket], &Arc::new(config))
+    }
+
+    fn start<S: DatagramSocket + Unpin>(sockets: Vec<S>, config: &Arc<Config>) -> io::Result<Self> {
+        let (sender, accepted) = mpsc::unbounded_channel();
+        let endpoints = sockets
+            .into_iter()
+            .map(|socket| Endpoint::accepting(socket, Arc::clone(config), sender.clone()))
+            .collect::<io::Result<_>>()?;
+        Ok(Self {
+            endpoints,
+            accepted,
+        })
+    }
+
+    /// Waits for the next session.
+    ///
+    /// # Errors
+    /// Once the listener is [closed](Self::close) or its socket has failed; it stays so.
+    pub async fn accept(&mut self) -> io::Result<(KcpStream, SocketAddr)> {
+        poll_fn(|cx| self.poll_accept(cx)).await
+    }
+
+    /// As [`accept`](Self::accept), by polling.
+    pub fn poll_accept(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<(KcpStream, SocketAddr)>> {
+        let stream = ready!(poll_accepted(&mut self.accepted, cx));
+        Poll::Ready(match stream {
+            Some(stream) => {
+                let peer = stream.peer_addr();
+                Ok((stream, peer))
+            }
+            None => Err(SessionError::EndpointClosed.into()),
+        })
+    }
+
+    /// The sessions as a stream, which ends when the listener does.
+    pub fn incoming(self) -> Incoming {
+        Incoming { listener: self }
+    }
+
+    /// The bound address, with the port that the system chose.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.endpoints[0].local_addr()
+    }
+
+    /// The sockets behind it: each also opens sessions, from the address that is listened on.
+    pub fn endpoints(&self) -> &[Endpoint] {
+        &self.endpoints
+    }
+
+    /// Counters of all its sockets, added up.
+    ///
+    /// # Errors
+    /// [`SessionError::EndpointClosed`] once a driver has ended.
+    pub async fn stats(&self) -> Result<EndpointStats, SessionError> {
+        let mut sum = EndpointStats::default();
+        for endpoint in &self.endpoints {
+            sum.add(&endpoint.stats().await?);
+        }
+        Ok(sum)
+    }
+
+    /// Stops accepting. Sessions already accepted live on; those that wait to be accepted are closed.
+    pub fn close(&mut self) {
+        for endpoint in &self.endpoints {
+            endpoint.stop_accepting();
+        }
+        self.accepted.close();
+    }
+
+    /// Stops accepting and ends all sessions at once.
+    pub fn abort(&mut self) {
+        self.close();
+        for endpoint in &self.endpoints {
+            endpoint.close();
+        }
+    }
+}
+
+/// The sessions of a [`Listener`] as a stream. Errors of single sessions do not show here; the stream ends when the
+/// listener does.
+#[derive(Debug)]
+pub struct Incoming {
+    listener: Listener,
+}
+
+impl Incoming {
+    /// The listener behind it.
+    pub fn listener(&self) -> &Listener {
+        &self.listener
+    }
+
+    /// The listener behind it.
+    pub fn listener_mut(&mut self) -> &mut Listener {
+        &mut self.listener
+    }
+}
+
+impl Stream for Incoming {
+    type Item = io::Result<KcpStream>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        poll_accepted(&mut self.listener.accepted, cx).map(|stream| stream.map(Ok))
+    }
+}

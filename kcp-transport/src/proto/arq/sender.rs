@@ -1,0 +1,597 @@
+//! Bytes to segments: numbering, sending, resending, and what acknowledgements change.
+//!
+//! Decides what leaves next; the session decides into which packet. Never builds an empty segment.
+
+use std::collections::VecDeque;
+
+use core::time::Duration;
+
+use super::buffer::SendBuffer;
+use super::congestion::{Congestion, Fixed, Reno, pacing_rate};
+use super::copies::Copies;
+use super::history::{Evidence, History};
+use super::pacer::Pacer;
+use super::rtt::{MAX_RTO, Rtt};
+use super::segment::{Command, HEADER_LEN, Header};
+use super::seq::{Seq, TransmissionId};
+use crate::config::{Config, CongestionControl};
+use crate::proto::Time;
+use crate::proto::chunk::{Chunk, Pool};
+use crate::proto::layout::PacketWriter;
+use crate::stats::SessionStats;
+
+/// Window assumed of a peer that was not heard yet, in segments. Source: ikcp.c `IKCP_WND_RCV`, kcp-go's 32.
+const INITIAL_REMOTE_WINDOW: u32 = 32;
+
+/// Round trip assumed for pacing before the first sample.
+const ASSUMED_RTT: Duration = Duration::from_millis(100);
+
+/// Fragments of one message: the header counts them in one byte. Source: kcp-go `Send()`.
+pub(crate) const MAX_FRAGMENTS: usize = 255;
+
+/// First wait before a closed remote window is asked again, and the longest. Source: kcp-go `IKCP_PROBE_INIT`,
+/// `IKCP_PROBE_LIMIT`.
+const WINDOW_PROBE: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(120));
+
+/// The probe timer allows this much beside the deviation: an ack may wait for a timer's tick at the peer.
+const PROBE_SLACK: Duration = Duration::from_millis(2);
+
+/// Probes sent without waiting longer each time. With loss of 20 % each way all six fail once in 450 tries.
+const STEADY_PROBES: u32 = 6;
+
+/// Between probes the wait grows to this at most, so that a path which comes back is noticed.
+const MAX_PROBE_INTERVAL: Duration = Duration::from_secs(5);
+
+/// Transmissions of one segment before the path may count as dead. Source: ikcp.c `IKCP_DEADLINK`.
+const MAX_SENDS: u16 = 20;
+
+/// Nothing was acknowledged for this long before the path counts as dead.
+const MIN_UNREACHABLE: Duration = Duration::from_secs(10);
+
+/// One numbered segment whose bytes are kept until `una` passes it.
+#[derive(Debug)]
+struct Segment {
+    offset: u64,
+    len: u16,
+    fragments_after: u8,
+    acked: bool,
+    /// Waits in `resend`.
+    queued: bool,
+    sends: u16,
+    last: TransmissionId,
+}
+
+/// What stands in every header beside the segment's own fields.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Envelope {
+    pub(crate) conv: u32,
+    pub(crate) window: u16,
+    pub(crate) una: Seq,
+}
+
+/// How the sender's timers and limits are set; a live session may change all of it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Settings {
+    pub(crate) nodelay: bool,
+    pub(crate) interval: Duration,
+    pub(crate) resend: u32,
+    pub(crate) window: u32,
+    pub(crate) max_bandwidth: u64,
+}
+
+/// The sending half of one conversation.
+#[derive(Debug)]
+pub(crate) struct Sender {
+    settings: Settings,
+    /// Messages keep their boundaries: segments say how many fragments follow.
+    fragments: bool,
+    mss: usize,
+    buffer: SendBuffer,
+    una: Seq,
+    next: Seq,
+    /// Segments `una..next`.
+    flight: VecDeque<Segment>,
+    /// Segments to send again, in the order in which they were found lost.
+    resend: VecDeque<Seq>,
+    copies: Copies,
+    history: History,
+    rtt: Rtt,
+    congestion: Box<dyn Congestion>,
+    pacer: Pacer,
+    remote_window: u32,
+    window_probe: Option<(Time, Duration)>,
+    last_sent: Time,
+    last_progress: Time,
+    probes: u32,
+    /// When losses must be looked for again.
+    detect_at: Option<Time>,
+}
+
+impl Sender {
+    pub(crate) fn new(now: Time, config: &Config, mss: usize) -> Self {
+        let settings = Settings {
+            nodelay: config.nodelay,
+            interval: config.interval,
+            resend: config.resend,
+            window: config.send_window.into(),
+            max_bandwidth: config.max_bandwidth,
+        };
+        let congestion: Box<dyn Congestion> = match config.congestion {
+            CongestionControl::Fixed => Box::new(Fixed),
+            CongestionControl::Reno => Box::new(Reno::new()),
+        };
+        let mut sender = Self {
+            settings,
+            fragments: config.messages,
+            mss,
+            buffer: SendBuffer::default(),
+            una: Seq(0),
+            next: Seq(0),
+            flight: VecDeque::new(),
+            resend: VecDeque::new(),
+            copies: Copies::new(config.redundancy),
+            history: History::new(),
+            rtt: Rtt::default(),
+            congestion,
+            pacer: Pacer::new(now, 1, mss),
+            remote_window: INITIAL_REMOTE_WINDOW,
+            window_probe: None,
+            last_sent: now,
+            last_progress: now,
+            probes: 0,
+            detect_at: None,
+        };
+        sender.update_pacing(now);
+        sender
+    }
+
+    /// Queues bytes. `cut`: no segment may join them with later ones.
+    pub(crate) fn write(&mut self, chunk: Chunk, cut: bool, pool: &mut Pool) {
+        self.buffer.push(chunk, pool);
+        if cut {
+            self.buffer.cut();
+        }
+    }
+
+    /// Takes one acknowledgement. Acknowledged segments keep their place in the window until `una` passes them.
+    pub(crate) fn handle_ack(
+        &mut self,
+        now: Time,
+        sn: Seq,
+        id: TransmissionId,
+        stats: &mut SessionStats,
+    ) {
+        let answer = self.history.handle_ack(now, id, sn);
+        if let Some(rtt) = answer.rtt {
+            self.rtt.update(rtt);
+            self.probes = 0;
+        }
+        if answer.spurious {
+            stats.spurious_resends += 1;
+        }
+        if let Some(index) = sn.index_from(self.una, self.flight.len()) {
+            self.last_progress = now;
+            self.flight[index].acked = true;
+        }
+    }
+
+    /// Takes the peer's `una` and window once all acknowledgements of a packet are taken. A `una` beyond everything
+    /// ever sent proves nothing and is ignored: a wrong one would delete data that was never received.
+    ///
+    /// Returns whether it moved.
+    pub(crate) fn handle_una(&mut self, now: Time, una: Seq, pool: &mut Pool) -> bool {
+        let count = una
+            .index_from(self.una, self.flight.len() + 1)
+            .unwrap_or_default();
+        if count == 0 {
+            return false;
+        }
+        let limited = self.flight.len() >= self.limit() as usize || self.buffer.unsent() > 0;
+        self.flight.drain(..count);
+        self.una = una;
+        self.last_progress = now;
+        self.probes = 0;
+        let kept = self
+            .flight
+            .front()
+            .map_or(u64::MAX, |segment| segment.offset);
+        self.buffer
+            .release(kept.min(self.buffer.unsent_offset()), pool);
+        self.congestion.on_ack(count as u32, limited);
+        self.history.forget_before(una);
+        if self.flight.is_empty() {
+            self.history.settle();
+            self.resend.clear();
+            self.copies.clear();
+            self.detect_at = None;
+        }
+        true
+    }
+
+    /// Takes the receive window that a packet of the peer told. Returns whether it changed.
+    pub(crate) fn handle_window(&mut self, now: Time, window: u16) -> bool {
+        let changed = self.remote_window != u32::from(window);
+        self.remote_window = window.into();
+        if window > 0 {
+            self.window_probe = None;
+        } else if self.window_probe.is_none() {
+            let (first, _) = WINDOW_PROBE;
+            self.window_probe = Some((now + first, first));
+        }
+        changed
+    }
+
+    /// Looks for losses and follows the changed round trip, once a packet's acknowledgements are all taken.
+    pub(crate) fn after_acks(&mut self, now: Time, stats: &mut SessionStats) {
+        self.detect_losses(now, stats);
+        self.update_pacing(now);
+    }
+
+    /// Does what is due. Returns whether the closed remote window should be asked.
+    pub(crate) fn handle_timeout(&mut self, now: Time, stats: &mut SessionStats) -> bool {
+        if self.detect_at.is_some_and(|at| at <= now) {
+            self.detect_losses(now, stats);
+        }
+        if self.probe_at().is_some_and(|at| at <= now) {
+            self.probe(now, stats);
+        }
+        match self.window_probe {
+            Some((at, wait)) if at <= now => {
+                let (_, longest) = WINDOW_PROBE;
+                let wait = (wait * 3 / 2).min(longest);
+                self.window_probe = Some((now + wait, wait));
+                true
+            }
+            Some(_) | None => false,
+        }
+    }
+
+    /// When [`handle_timeout`](Self::handle_timeout) or, for copies and paced packets, [`fill`](Self::fill) has
+    /// something to do.
+    pub(crate) fn poll_timeout(&self) -> Option<Time> {
+        let window = self.window_probe.map(|(at, _)| at);
+        let paced = self.has_segment().then(|| self.pacer.ready_at());
+        let copy = self
+            .copies
+            .next_due()
+            .map(|due| due.max(self.pacer.allowed_at()));
+        let times = [self.detect_at, self.probe_at(), window, paced, copy];
+        times.into_iter().flatten().min()
+    }
+
+    /// Whether a segment may leave now.
+    pub(crate) fn wants_transmit(&mut self, now: Time) -> bool {
+        (self.has_segment() || self.copies.next_due().is_some_and(|due| due <= now))
+            && self.pacer.allows(now)
+    }
+
+    /// Writes segments to one packet until it is full or nothing more may leave. Returns whether anything was written.
+    pub(crate) fn fill(
+        &mut self,
+        now: Time,
+        envelope: Envelope,
+        packet: &mut PacketWriter<'_>,
+        stats: &mut SessionStats,
+    ) -> bool {
+        let before = packet.len();
+        while let Some(sn) = self.next_segment(now, packet.room(), stats) {
+            self.emit(now, sn, envelope, packet, stats);
+        }
+        packet.len() > before
+    }
+
+    /// Charges the pacer for a packet that leaves.
+    pub(crate) fn spend(&mut self, bytes: usize) {
+        self.pacer.spend(bytes);
+    }
+
+    /// Notes that everything that may leave now has left: the last segments of the burst may earn copies.
+    pub(crate) fn end_burst(&mut self, now: Time) {
+        if self.buffer.unsent() == 0 {
+            let rtt = self.rtt.smoothed().unwrap_or(ASSUMED_RTT);
+            self.copies
+                .end_burst(now, self.una, self.next, rtt, self.history.loss_rate());
+        }
+    }
+
+    /// Changes limits and timers of the live session.
+    pub(crate) fn set(&mut self, now: Time, change: impl FnOnce(&mut Settings)) {
+        change(&mut self.settings);
+        self.update_pacing(now);
+    }
+
+    /// Largest number of data bytes in one segment; holds for segments numbered from now on.
+    pub(crate) fn set_mss(&mut self, mss: usize) {
+        self.mss = mss;
+    }
+
+    /// Gives back memory that an idle session does not need.
+    pub(crate) fn shrink(&mut self) {
+        self.buffer.shrink();
+        self.flight.shrink_to_fit();
+        self.resend.shrink_to_fit();
+        self.copies.shrink();
+        self.history.shrink();
+    }
+
+    /// Limits and timers in force.
+    pub(crate) fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// Largest number of data bytes in one segment.
+    pub(crate) fn mss(&self) -> usize {
+        self.mss
+    }
+
+    /// Whether `una` may come from an honest peer: it lies within what was ever sent and not yet passed, or before.
+    pub(crate) fn is_plausible_una(&self, una: Seq) -> bool {
+        !self.next.precedes(una)
+    }
+
+    /// Whether everything written was acknowledged.
+    pub(crate) fn is_drained(&self) -> bool {
+        self.flight.is_empty() && self.buffer.unsent() == 0
+    }
+
+    /// Bytes written that no segment holds yet.
+    pub(crate) fn unsent(&self) -> usize {
+        self.buffer.unsent()
+    }
+
+    /// How often the oldest segment was sent in vain, once that proves the path dead.
+    pub(crate) fn unreachable(&self, now: Time) -> Option<u32> {
+        let oldest = self.flight.front()?;
+        let silent = now.since(self.last_progress) >= MIN_UNREACHABLE;
+        (oldest.sends >= MAX_SENDS && silent).then_some(oldest.sends.into())
+    }
+
+    /// Segments numbered and not yet passed by the peer's `una`.
+    pub(crate) fn in_flight(&self) -> usize {
+        self.flight.len()
+    }
+
+    pub(crate) fn rtt(&self) -> &Rtt {
+        &self.rtt
+    }
+
+    /// How long until an unanswered segment is sent again.
+    pub(crate) fn rto(&self) -> Duration {
+        if self.settings.nodelay {
+            self.rtt.timeout(PROBE_SLACK, Duration::ZERO)
+        } else {
+            self.rtt.timeout(self.settings.interval, Self::MIN_RTO)
+        }
+    }
+
+    pub(crate) fn remote_window(&self) -> u32 {
+        self.remote_window
+    }
+
+    pub(crate) fn congestion_window(&self) -> u32 {
+        self.congestion.window().min(self.settings.window)
+    }
+
+    pub(crate) fn loss_rate(&self) -> f32 {
+        self.history.loss_rate()
+    }
+
+    /// Shortest timeout without `nodelay`. Source: ikcp.c `IKCP_RTO_MIN`.
+    const MIN_RTO: Duration = Duration::from_millis(100);
+
+    /// Segments that may be numbered before `una` moves.
+    fn limit(&self) -> u32 {
+        self.settings
+            .window
+            .min(self.remote_window)
+            .min(self.congestion.window())
+    }
+
+    /// Whether a lost or a new segment could leave, were it not for pacing.
+    fn has_segment(&self) -> bool {
+        !self.resend.is_empty()
+            || (self.buffer.unsent() > 0 && self.flight.len() < self.limit() as usize)
+    }
+
+    /// The segment to send next into `room` bytes: lost ones first, then due copies, then new ones.
+    fn next_segment(&mut self, now: Time, room: usize, stats: &mut SessionStats) -> Option<Seq> {
+        let room = room.checked_sub(HEADER_LEN)?;
+        while let Some(&sn) = self.resend.front() {
+            match sn.index_from(self.una, self.flight.len()) {
+                Some(index) if !self.flight[index].acked => {
+                    let segment = &mut self.flight[index];
+                    if usize::from(segment.len) > room {
+                        return None;
+                    }
+                    segment.queued = false;
+                    self.resend.pop_front();
+                    self.copies
+                        .after_resend(now, sn, self.rtt.smoothed().unwrap_or(ASSUMED_RTT));
+                    return Some(sn);
+                }
+                Some(_) | None => {
+                    if let Some(index) = sn.index_from(self.una, self.flight.len()) {
+                        self.flight[index].queued = false;
+                    }
+                    self.resend.pop_front();
+                }
+            }
+        }
+        while let Some(sn) = self.copies.due(now) {
+            match sn
+                .index_from(self.una, self.flight.len())
+                .map(|index| &self.flight[index])
+            {
+                Some(segment) if !segment.acked && !segment.queued => {
+                    if usize::from(segment.len) > room {
+                        return None;
+                    }
+                    self.copies.pop(segment.len.into());
+                    stats.copies_sent += 1;
+                    return Some(sn);
+                }
+                Some(_) | None => self.copies.pop(0),
+            }
+        }
+        self.number_next(now, room)
+    }
+
+    /// Numbers the next new segment if the window and `room` allow it.
+    fn number_next(&mut self, now: Time, room: usize) -> Option<Seq> {
+        let ahead = self.buffer.unsent_before_cut();
+        let len = ahead.min(self.mss);
+        if len == 0 || len > room || self.flight.len() >= self.limit() as usize {
+            return None;
+        }
+        let fragments_after = if self.fragments {
+            (ahead.div_ceil(self.mss) - 1).min(MAX_FRAGMENTS) as u8
+        } else {
+            0
+        };
+        if self.flight.is_empty() {
+            self.last_progress = now;
+        }
+        let offset = self.buffer.take(len);
+        let sn = self.next;
+        self.flight.push_back(Segment {
+            offset,
+            len: len as u16,
+            fragments_after,
+            acked: false,
+            queued: false,
+            sends: 0,
+            last: TransmissionId::default(),
+        });
+        self.next = sn.plus(1);
+        self.copies.earn(len);
+        Some(sn)
+    }
+
+    fn emit(
+        &mut self,
+        now: Time,
+        sn: Seq,
+        envelope: Envelope,
+        packet: &mut PacketWriter<'_>,
+        stats: &mut SessionStats,
+    ) {
+        let index = sn
+            .index_from(self.una, self.flight.len())
+            .expect("chosen from the flight");
+        let segment = &mut self.flight[index];
+        let previous = (segment.sends > 0).then_some(segment.last);
+        segment.last = self.history.record(now, sn, previous);
+        segment.sends = segment.sends.saturating_add(1);
+        self.last_sent = now;
+        let header = Header {
+            conv: envelope.conv,
+            command: Command::Push,
+            fragments_after: segment.fragments_after,
+            window: envelope.window,
+            transmission: segment.last,
+            sn,
+            una: envelope.una,
+            len: segment.len.into(),
+        };
+        self.buffer.copy_to(segment.offset, packet.put(&header));
+        stats.segments_sent += 1;
+    }
+
+    fn detect_losses(&mut self, now: Time, stats: &mut SessionStats) {
+        let threshold = (self.settings.resend > 0).then_some(self.settings.resend);
+        let Self {
+            history,
+            rtt,
+            flight,
+            resend,
+            una,
+            congestion,
+            ..
+        } = self;
+        let mut found = std::mem::take(resend);
+        self.detect_at = history.detect_losses(
+            now,
+            rtt,
+            threshold,
+            |sn, id| {
+                sn.index_from(*una, flight.len()).is_some_and(|index| {
+                    let segment = &flight[index];
+                    !segment.acked && !segment.queued && segment.last == id
+                })
+            },
+            |sn, sent_at, evidence| {
+                found.push_back(sn);
+                congestion.on_loss(now, sent_at);
+                match evidence {
+                    Evidence::Count => stats.fast_resends += 1,
+                    Evidence::Time => stats.early_resends += 1,
+                }
+            },
+        );
+        for sn in &found {
+            if let Some(index) = sn.index_from(*una, flight.len()) {
+                flight[index].queued = true;
+            }
+        }
+        *resend = found;
+    }
+
+    /// When the tail counts as unanswered: nothing else would reveal its loss.
+    fn probe_at(&self) -> Option<Time> {
+        if self.flight.is_empty() || !self.resend.is_empty() {
+            return None;
+        }
+        Some(self.last_sent + self.probe_interval())
+    }
+
+    fn probe_interval(&self) -> Duration {
+        let base = self.rto();
+        if !self.settings.nodelay {
+            // Source: ikcp.c, which adds one timeout for every expiry.
+            return (base * (self.probes + 1))
+                .min(MAX_PROBE_INTERVAL.max(base))
+                .min(MAX_RTO);
+        }
+        let growth = self.probes.saturating_sub(STEADY_PROBES - 1).min(32);
+        base.mul_f64(1.5_f64.powi(growth as i32))
+            .min(MAX_PROBE_INTERVAL.max(base))
+    }
+
+    /// Sends the newest and the oldest unacknowledged segment again: the answer to either shows what else is missing.
+    fn probe(&mut self, now: Time, stats: &mut SessionStats) {
+        self.probes += 1;
+        if self.probes > 1 {
+            self.congestion.on_timeout(now);
+        }
+        let open = |segment: &Segment| !segment.acked && !segment.queued;
+        let oldest = self.flight.iter().position(open);
+        let newest = self.flight.iter().rposition(open);
+        for index in oldest
+            .into_iter()
+            .chain(newest.filter(|&index| Some(index) != oldest))
+        {
+            self.flight[index].queued = true;
+            self.resend.push_back(self.una.plus(index as u32));
+            stats.timeout_resends += 1;
+        }
+        if oldest.is_none() {
+            // Everything is acknowledged but `una` has not moved, so the packet that would have told so is lost:
+            // sending the oldest again makes the peer repeat it.
+            self.flight[0].acked = false;
+            self.flight[0].queued = true;
+            self.resend.push_back(self.una);
+            stats.timeout_resends += 1;
+        }
+    }
+
+    fn update_pacing(&mut self, now: Time) {
+        let window = self.limit().max(1);
+        let rtt = self.rtt.smoothed().unwrap_or(ASSUMED_RTT);
+        let rate = pacing_rate(window, self.mss, rtt, self.congestion.pacing_gain());
+        self.pacer
+            .set_rate(now, rate.min(self.settings.max_bandwidth));
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,739 @@
+//! Every session of one socket: routing, admission, fairness, deadlines.
+//!
+//! Owns the sessions by value. Received datagrams, written chunks and the time go in; packets, chunks and news for the
+//! handles come out. Reads no clock and touches no socket.
+
+use core::net::{IpAddr, SocketAddr};
+use core::time::Duration;
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+
+use ahash::RandomState;
+use slab::Slab;
+
+use super::Time;
+use super::arq::receiver::Origin;
+use super::batch::PacketBatch;
+use super::chunk::{Chunk, Pool};
+use super::crypto::{Nonces, OpenError};
+use super::deadlines::Deadlines;
+use super::fec::Decoder;
+use super::packet::{Inner, Packet};
+use super::path::Path;
+use super::session::Session;
+use crate::config::{Config, Mtu, Window};
+use crate::error::{SendError, SessionError};
+use crate::stats::{Discard, EndpointStats, SessionStats};
+
+/// A closed conversation is remembered this long: late packets of it must not begin it anew.
+const TOMBSTONE: Duration = Duration::from_secs(10);
+
+/// Closed conversations remembered at once.
+const MAX_TOMBSTONES: usize = 65_536;
+
+/// Names a session of a [`Hub`]; never reused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct SessionKey {
+    index: u32,
+    generation: u32,
+}
+
+impl SessionKey {
+    /// Index below the largest number of sessions that ever lived at once; reused after a session's end.
+    pub fn index(self) -> usize {
+        self.index as usize
+    }
+}
+
+/// News of one session for its handle.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum Event {
+    /// The peer opened it.
+    Accepted(SessionKey),
+    /// There may be something to [`read`](Hub::read) or [`read_oob`](Hub::read_oob).
+    Readable(SessionKey),
+    /// There is room to [`write`](Hub::write) again.
+    Writable(SessionKey),
+    /// The peer was heard for the first time.
+    Answered(SessionKey),
+    /// Everything written was acknowledged, after [`drain`](Hub::drain) asked for it.
+    Drained(SessionKey),
+    /// Its counters may have changed.
+    Changed(SessionKey),
+    /// It ended; the key is void.
+    Ended(SessionKey, SessionError, Box<SessionStats>),
+}
+
+#[derive(Debug)]
+struct Entry {
+    session: Session,
+    path: u32,
+    generation: u32,
+    /// Stands in `ready`.
+    ready: bool,
+    /// Stands in `noticed`.
+    noticed: bool,
+    /// Stands in `touched`.
+    touched: bool,
+    accepted: bool,
+}
+
+/// What a live session may be told to do differently; kcp-go's setters.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum Change {
+    /// Timers and loss detection: nodelay, interval, resend.
+    NoDelay(bool, Duration, u32),
+    /// Send and receive window.
+    Windows(Window, Window),
+    /// Longest datagram.
+    Mtu(Mtu),
+    /// Whether writes may share a segment.
+    StreamMode(bool),
+    /// Whether writes wait for more.
+    WriteDelay(bool),
+    /// Whether arrivals are acknowledged at once.
+    AckNoDelay(bool),
+    /// Extra copies of every data packet.
+    Duplicates(u8),
+    /// Bytes per second.
+    MaxBandwidth(u64),
+    /// Parity packets sent of each group, at most.
+    ParityLimit(usize),
+}
+
+/// All sessions of one socket.
+#[derive(Debug)]
+pub struct Hub {
+    config: Arc<Config>,
+    nonces: Nonces,
+    accepting: bool,
+    sessions: Slab<Entry>,
+    paths: Slab<Path>,
+    by_addr: HashMap<SocketAddr, u32, RandomState>,
+    per_ip: HashMap<IpAddr, u32, RandomState>,
+    tombstones: HashMap<(SocketAddr, u32), Time, RandomState>,
+    tombstone_order: VecDeque<(SocketAddr, u32)>,
+    generation: u32,
+    /// Sessions with something to send, served in turn.
+    ready: VecDeque<u32>,
+    touched: Vec<u32>,
+    due: Vec<u32>,
+    noticed: VecDeque<u32>,
+    ended: VecDeque<(SessionKey, SessionError, Box<SessionStats>)>,
+    backlog: usize,
+    deadlines: Deadlines,
+    pool: Pool,
+    stats: EndpointStats,
+}
+
+impl Hub {
+    /// A hub without sessions. `accepting`: peers may open sessions. All its randomness comes from `seed`, which
+    /// must be secret and used once.
+    pub fn new(config: Arc<Config>, accepting: bool, seed: [u8; 32]) -> Self {
+        let hashing = RandomState::with_seeds(
+            word(&seed, 0),
+            word(&seed, 1),
+            word(&seed, 2),
+            word(&seed, 3),
+        );
+        Self {
+            nonces: Nonces::new(seed),
+            config,
+            accepting,
+            sessions: Slab::new(),
+            paths: Slab::new(),
+            by_addr: HashMap::with_hasher(hashing.clone()),
+            per_ip: HashMap::with_hasher(hashing.clone()),
+            tombstones: HashMap::with_hasher(hashing),
+            tombstone_order: VecDeque::new(),
+            generation: 0,
+            ready: VecDeque::new(),
+            touched: Vec::new(),
+            due: Vec::new(),
+            noticed: VecDeque::new(),
+            ended: VecDeque::new(),
+            backlog: 0,
+            deadlines: Deadlines::default(),
+            pool: Pool::default(),
+            stats: EndpointStats::default(),
+        }
+    }
+
+    /// Opens a session. Nothing is sent until something is written. `conv` should be random; `None` if a session with
+    /// this address and number lives.
+    pub fn connect(&mut self, now: Time, peer: SocketAddr, conv: u32) -> Option<SessionKey> {
+        if self.find(peer, conv).is_some() {
+            return None;
+        }
+        self.stats.active_opens += 1;
+        let index = self.insert(now, peer, conv);
+        self.file(now, index);
+        Some(self.key(index))
+    }
+
+    /// Takes datagrams from `peer` that lie back to back, each `stride` bytes long but for the last. They are
+    /// decrypted in place.
+    pub fn handle_datagrams(
+        &mut self,
+        now: Time,
+        peer: SocketAddr,
+        datagrams: &mut [u8],
+        stride: usize,
+    ) {
+        for datagram in datagrams.chunks_mut(stride.max(1)) {
+            self.stats.datagrams_received += 1;
+            if let Err(reason) = self.handle_datagram(now, peer, datagram) {
+                self.stats.discard(reason);
+            }
+        }
+        while let Some(index) = self.touched.pop() {
+            if let Some(entry) = self.sessions.get_mut(index as usize) {
+                entry.touched = false;
+                self.file(now, index);
+            }
+        }
+    }
+
+    /// Does what is due.
+    pub fn handle_timeout(&mut self, now: Time) {
+        // All are taken before any is filed anew: what is due again at once waits for the next call.
+        let mut due = core::mem::take(&mut self.due);
+        while let Some(index) = self.deadlines.pop_due(now) {
+            due.push(index);
+        }
+        for index in due.drain(..) {
+            let entry = &mut self.sessions[index as usize];
+            let path = &mut self.paths[entry.path as usize];
+            match entry.session.handle_timeout(now, path) {
+                Ok(()) => self.file(now, index),
+                Err(error) => self.end(now, index, error),
+            }
+        }
+        self.due = due;
+        while let Some(&oldest) = self.tombstone_order.front() {
+            match self.tombstones.get(&oldest) {
+                Some(&until) if until > now && self.tombstones.len() <= MAX_TOMBSTONES => break,
+                Some(_) | None => {
+                    self.tombstones.remove(&oldest);
+                    self.tombstone_order.pop_front();
+                }
+            }
+        }
+    }
+
+    /// When [`handle_timeout`](Self::handle_timeout) or, for packets that pacing holds back,
+    /// [`poll_transmit`](Self::poll_transmit) has something to do.
+    pub fn poll_timeout(&self) -> Option<Time> {
+        self.deadlines.next()
+    }
+
+    /// Fills `batch` with sealed packets until it is full or nothing more may leave. Returns whether more is waiting.
+    pub fn poll_transmit(&mut self, now: Time, batch: &mut PacketBatch) -> bool {
+        while !batch.is_full()
+            && let Some(index) = self.ready.pop_front()
+        {
+            let Some(entry) = self.sessions.get_mut(index as usize) else {
+                continue;
+            };
+            entry.ready = false;
+            entry
+                .session
+                .transmit(now, &mut self.paths[entry.path as usize], batch);
+            self.file(now, index);
+        }
+        if !batch.is_empty() {
+            let (buffer, packets) = batch.parts_mut();
+            self.config.cipher.seal(&mut self.nonces, buffer, packets);
+        }
+        !self.ready.is_empty()
+    }
+
+    /// News for the handles, in the order in which it came up.
+    pub fn poll_event(&mut self) -> Option<Event> {
+        while let Some(&index) = self.noticed.front() {
+            let Some(entry) = self.sessions.get_mut(index as usize) else {
+                self.noticed.pop_front();
+                continue;
+            };
+            let key = SessionKey {
+                index,
+                generation: entry.generation,
+            };
+            let notices = entry.session.notices_mut();
+            let event = if core::mem::take(&mut notices.accepted) {
+                Event::Accepted(key)
+            } else if core::mem::take(&mut notices.answered) {
+                Event::Answered(key)
+            } else if core::mem::take(&mut notices.readable) {
+                Event::Readable(key)
+            } else if core::mem::take(&mut notices.writable) {
+                Event::Writable(key)
+            } else if core::mem::take(&mut notices.drained) {
+                Event::Drained(key)
+            } else if core::mem::take(&mut entry.noticed) {
+                self.noticed.pop_front();
+                Event::Changed(key)
+            } else {
+                // Left behind by a session that ended.
+                self.noticed.pop_front();
+                continue;
+            };
+            return Some(event);
+        }
+        let (key, error, stats) = self.ended.pop_front()?;
+        Some(Event::Ended(key, error, stats))
+    }
+
+    /// Takes an accepted session off the backlog: its handle has an owner now.
+    pub fn handle_accepted(&mut self, key: SessionKey) {
+        if let Some(entry) = self.entry_mut(key)
+            && core::mem::take(&mut entry.accepted)
+        {
+            self.backlog -= 1;
+        }
+    }
+
+    /// Queues bytes; in message mode, one message of 1 to [`max_message`](Self::max_message) bytes. Ignored if the
+    /// session ended.
+    pub fn write(&mut self, now: Time, key: SessionKey, chunk: Chunk) {
+        self.with_session(now, key, |session, _, pool| session.write(now, chunk, pool));
+    }
+
+    /// Whether there is room to write.
+    pub fn is_writable(&self, key: SessionKey) -> bool {
+        self.entry(key)
+            .is_some_and(|entry| entry.session.is_writable())
+    }
+
+    /// Sends what waits for more to be written.
+    pub fn flush(&mut self, now: Time, key: SessionKey) {
+        self.with_session(now, key, |session, _, _| session.flush());
+    }
+
+    /// Takes received bytes; in message mode, one message. The window reopens when they are
+    /// [consumed](Self::handle_consumed).
+    pub fn read(&mut self, key: SessionKey) -> Option<Chunk> {
+        self.entry_mut(key)?.session.read()
+    }
+
+    /// The application consumed so many of the bytes that were read, and with them so many messages.
+    pub fn handle_consumed(&mut self, now: Time, key: SessionKey, bytes: usize, messages: u32) {
+        self.with_session(now, key, |session, _, pool| {
+            session.handle_consumed(bytes, messages, pool);
+        });
+    }
+
+    /// Gives a chunk's memory back for reuse.
+    pub fn recycle(&mut self, chunk: Chunk) {
+        self.pool.give(chunk);
+    }
+
+    /// A recycled chunk for bulk data, if there is one.
+    pub fn spare_chunk(&mut self) -> Option<Chunk> {
+        self.pool.spare()
+    }
+
+    /// Longest message that can be written in message mode, in bytes: 255 segments. Zero if the session ended.
+    pub fn max_message(&self, key: SessionKey) -> usize {
+        self.entry(key)
+            .map_or(0, |entry| entry.session.max_message())
+    }
+
+    /// Sends `data` beside the stream: unordered, unacknowledged, maybe lost, but encrypted.
+    ///
+    /// # Errors
+    /// [`SendError`] without FEC, whose header such packets need, or if it does not fit into one packet.
+    pub fn send_oob(&mut self, now: Time, key: SessionKey, data: Vec<u8>) -> Result<(), SendError> {
+        let entry = self.entry(key).ok_or(SessionError::Closed)?;
+        let limit = self.paths[entry.path as usize]
+            .max_oob()
+            .ok_or(SendError::NeedsFec)?;
+        if data.len() > limit {
+            return Err(SendError::TooLong {
+                len: data.len(),
+                limit,
+            });
+        }
+        self.with_session(now, key, |session, _, _| session.send_oob(data));
+        Ok(())
+    }
+
+    /// Longest out-of-band message towards this peer, in bytes; `None` without FEC.
+    pub fn max_oob(&self, key: SessionKey) -> Option<usize> {
+        self.paths[self.entry(key)?.path as usize].max_oob()
+    }
+
+    /// Takes a received out-of-band message.
+    pub fn read_oob(&mut self, key: SessionKey) -> Option<Vec<u8>> {
+        self.entry_mut(key)?.session.read_oob()
+    }
+
+    /// Asks the peer for a sign of life; [`Event::Answered`] tells of the first ever.
+    pub fn ask(&mut self, now: Time, key: SessionKey) {
+        self.with_session(now, key, |session, _, _| session.ask());
+    }
+
+    /// Asks for [`Event::Drained`] once everything written is acknowledged.
+    pub fn drain(&mut self, now: Time, key: SessionKey) {
+        self.with_session(now, key, |session, _, _| session.drain());
+    }
+
+    /// Nobody will write or read any more: what was written is still sent until it is acknowledged, for the linger
+    /// time at most; then the session ends.
+    pub fn close(&mut self, now: Time, key: SessionKey) {
+        self.with_session(now, key, |session, _, pool| session.close(now, pool));
+    }
+
+    /// Ends the session now. Nothing tells the peer.
+    pub fn abort(&mut self, now: Time, key: SessionKey, error: SessionError) {
+        if self.entry(key).is_some() {
+            self.end(now, key.index, error);
+        }
+    }
+
+    /// Ends every session now.
+    pub fn abort_all(&mut self, now: Time, error: &SessionError) {
+        let live: Vec<usize> = self.sessions.iter().map(|(index, _)| index).collect();
+        for index in live {
+            self.end(now, index as u32, error.clone());
+        }
+    }
+
+    /// Changes a live session.
+    pub fn change(&mut self, now: Time, key: SessionKey, change: Change) {
+        let config = Arc::clone(&self.config);
+        self.with_session(now, key, |session, path, _| match change {
+            Change::NoDelay(nodelay, interval, resend) => session.set(now, |settings| {
+                settings.nodelay = nodelay;
+                settings.interval = interval;
+                settings.resend = resend;
+            }),
+            Change::Windows(send, receive) => {
+                session.set(now, |settings| settings.window = send.into());
+                session.set_receive_window(receive.into());
+            }
+            Change::Mtu(mtu) => {
+                let layout = config.layout(mtu);
+                path.set_layout(layout);
+                session.set_mss(layout.mss());
+            }
+            Change::StreamMode(enabled) => session.set_stream_mode(enabled),
+            Change::WriteDelay(enabled) => session.set_write_delay(enabled),
+            Change::AckNoDelay(enabled) => session.set_ack_no_delay(enabled),
+            Change::Duplicates(copies) => path.set_duplicates(copies),
+            Change::MaxBandwidth(rate) => {
+                session.set(now, |settings| settings.max_bandwidth = rate.max(1));
+            }
+            Change::ParityLimit(limit) => path.set_parity_limit(limit),
+        });
+    }
+
+    /// Stops or resumes taking sessions from peers.
+    pub fn set_accepting(&mut self, accepting: bool) {
+        self.accepting = accepting;
+    }
+
+    /// Number of sessions that live.
+    pub fn len(&self) -> usize {
+        self.sessions.len()
+    }
+
+    /// Whether no session lives.
+    pub fn is_empty(&self) -> bool {
+        self.sessions.is_empty()
+    }
+
+    /// The session's conversation number.
+    pub fn conv(&self, key: SessionKey) -> Option<u32> {
+        self.entry(key).map(|entry| entry.session.conv())
+    }
+
+    /// The session's peer.
+    pub fn peer_addr(&self, key: SessionKey) -> Option<SocketAddr> {
+        self.entry(key)
+            .map(|entry| self.paths[entry.path as usize].addr)
+    }
+
+    /// Counters and gauges of a session.
+    pub fn session_stats(&self, key: SessionKey) -> Option<SessionStats> {
+        let entry = self.entry(key)?;
+        Some(entry.session.stats(&self.paths[entry.path as usize]))
+    }
+
+    /// Counters of the endpoint. Walks over all sessions.
+    pub fn stats(&self) -> EndpointStats {
+        let mut stats = self.stats;
+        stats.current_sessions = self.sessions.len() as u64;
+        for (_, entry) in &self.sessions {
+            stats.sessions.add(entry.session.counters());
+        }
+        for (_, path) in &self.paths {
+            stats.sessions.add(&path.counters());
+        }
+        stats
+    }
+
+    /// The only way to change a session: whatever `f` did, the session is filed anew afterwards.
+    fn with_session(
+        &mut self,
+        now: Time,
+        key: SessionKey,
+        f: impl FnOnce(&mut Session, &mut Path, &mut Pool),
+    ) {
+        let Some(entry) = self.sessions.get_mut(key.index as usize) else {
+            return;
+        };
+        if entry.generation == key.generation {
+            f(
+                &mut entry.session,
+                &mut self.paths[entry.path as usize],
+                &mut self.pool,
+            );
+            self.file(now, key.index);
+        }
+    }
+
+    /// Puts the session where it belongs: among those ready to send, among those with news, under its next deadline.
+    fn file(&mut self, now: Time, index: u32) {
+        let entry = &mut self.sessions[index as usize];
+        if entry.session.is_closing() {
+            entry.session.discard_unread(&mut self.pool);
+        }
+        if !entry.ready && entry.session.wants_transmit(now) {
+            entry.ready = true;
+            self.ready.push_back(index);
+        }
+        if !entry.noticed {
+            entry.noticed = true;
+            self.noticed.push_back(index);
+        }
+        self.deadlines.set(index, entry.session.poll_timeout());
+    }
+
+    fn handle_datagram(
+        &mut self,
+        now: Time,
+        peer: SocketAddr,
+        datagram: &mut [u8],
+    ) -> Result<(), Discard> {
+        let inner = self
+            .config
+            .cipher
+            .open(datagram)
+            .map_err(|error| match error {
+                OpenError::TooShort => Discard::TooShort,
+                OpenError::BadChecksum | OpenError::BadTag => Discard::BadChecksum,
+            })?;
+        let packet = Packet::read(&datagram[inner]).ok_or(Discard::TooShort)?;
+        match packet.inner {
+            Inner::Segments(segments) => {
+                let index = self.route(now, peer, &packet)?;
+                self.deliver(now, index, segments)
+            }
+            Inner::Protected(segments) => {
+                let index = self.route(now, peer, &packet)?;
+                let delivered = self.deliver(now, index, segments);
+                let path = self.sessions[index as usize].path;
+                self.repair(now, path, packet.bytes);
+                delivered
+            }
+            Inner::Parity => {
+                let path = *self.by_addr.get(&peer).ok_or(Discard::Stranger)?;
+                self.repair(now, path, packet.bytes);
+                Ok(())
+            }
+            Inner::OutOfBand(data) => {
+                let index = self.route(now, peer, &packet)?;
+                self.touch(index);
+                self.sessions[index as usize].session.handle_oob(now, data);
+                Ok(())
+            }
+        }
+    }
+
+    fn deliver(&mut self, now: Time, index: u32, segments: &[u8]) -> Result<(), Discard> {
+        self.touch(index);
+        self.sessions[index as usize]
+            .session
+            .handle_packet(now, segments, Origin::Wire, &mut self.pool)
+            .map_err(|_| Discard::Malformed)
+    }
+
+    /// Gives a packet to the path's decoder, and what it rebuilds to the sessions. Data packets were delivered before:
+    /// the code's state never decides whether they count.
+    fn repair(&mut self, now: Time, path: u32, packet: &[u8]) {
+        let mut decoder = self.paths[path as usize]
+            .decoder
+            .take()
+            .unwrap_or_else(|| Decoder::new(None));
+        decoder.accept(packet, |rebuilt| {
+            let candidates = &self.paths[path as usize].sessions;
+            let taker = candidates
+                .iter()
+                .copied()
+                .find(|&index| self.sessions[index as usize].session.would_accept(rebuilt));
+            let Some(index) = taker else {
+                return false;
+            };
+            if !self.sessions[index as usize].touched {
+                self.sessions[index as usize].touched = true;
+                self.touched.push(index);
+            }
+            self.sessions[index as usize]
+                .session
+                .handle_packet(now, rebuilt, Origin::Rebuilt, &mut self.pool)
+                .is_ok()
+        });
+        self.paths[path as usize].decoder = Some(decoder);
+    }
+
+    /// Finds the session that a packet belongs to, or opens one for it.
+    fn route(&mut self, now: Time, peer: SocketAddr, packet: &Packet<'_>) -> Result<u32, Discard> {
+        let conv = packet.conv().ok_or(Discard::Malformed)?;
+        if let Some(index) = self.find(peer, conv) {
+            return Ok(index);
+        }
+        if self
+            .tombstones
+            .get(&(peer, conv))
+            .is_some_and(|&until| until > now)
+        {
+            return Err(Discard::Closed);
+        }
+        let window = self.config.receive_window.into();
+        if !self.accepting || !packet.may_open_session(window) {
+            return Err(Discard::Stranger);
+        }
+        if self.config.replace_on_new_conv && packet.begins_conversation() {
+            self.end_path(now, peer);
+        }
+        let ip_sessions = self.per_ip.get(&peer.ip()).copied().unwrap_or_default() as usize;
+        if self.sessions.len() >= self.config.max_sessions
+            || ip_sessions >= self.config.max_sessions_per_ip
+            || self.backlog >= self.config.accept_backlog
+        {
+            return Err(Discard::Refused);
+        }
+        self.stats.passive_opens += 1;
+        self.backlog += 1;
+        let index = self.insert(now, peer, conv);
+        let entry = &mut self.sessions[index as usize];
+        entry.accepted = true;
+        entry.session.notices_mut().accepted = true;
+        Ok(index)
+    }
+
+    fn insert(&mut self, now: Time, peer: SocketAddr, conv: u32) -> u32 {
+        let config = &self.config;
+        let paths = &mut self.paths;
+        let path = *self.by_addr.entry(peer).or_insert_with(|| {
+            let layout = config.layout(config.mtu);
+            paths.insert(Path::new(peer, layout, config.fec, config.duplicates)) as u32
+        });
+        let mss = self.paths[path as usize].layout().mss();
+        self.generation = self.generation.wrapping_add(1);
+        let index = self.sessions.insert(Entry {
+            session: Session::new(now, conv, &self.config, mss),
+            path,
+            generation: self.generation,
+            ready: false,
+            noticed: false,
+            touched: false,
+            accepted: false,
+        }) as u32;
+        self.paths[path as usize].sessions.push(index);
+        *self.per_ip.entry(peer.ip()).or_default() += 1;
+        self.stats.max_sessions = self.stats.max_sessions.max(self.sessions.len() as u64);
+        index
+    }
+
+    fn end(&mut self, now: Time, index: u32, error: SessionError) {
+        let entry = self.sessions.remove(index as usize);
+        let key = SessionKey {
+            index,
+            generation: entry.generation,
+        };
+        let path = &mut self.paths[entry.path as usize];
+        let stats = entry.session.stats(path);
+        self.stats.sessions.add(entry.session.counters());
+        let peer = path.addr;
+        path.sessions.retain(|&other| other != index);
+        if path.sessions.is_empty() {
+            let path = self.paths.remove(entry.path as usize);
+            self.stats.sessions.add(&path.counters());
+            self.by_addr.remove(&peer);
+        }
+        if let Some(count) = self.per_ip.get_mut(&peer.ip()) {
+            *count -= 1;
+            if *count == 0 {
+                self.per_ip.remove(&peer.ip());
+            }
+        }
+        if entry.accepted {
+            self.backlog -= 1;
+        }
+        let conv = entry.session.conv();
+        if self
+            .tombstones
+            .insert((peer, conv), now + TOMBSTONE)
+            .is_none()
+        {
+            self.tombstone_order.push_back((peer, conv));
+        }
+        self.deadlines.set(index, None);
+        self.ended.push_back((key, error, Box::new(stats)));
+    }
+
+    fn end_path(&mut self, now: Time, peer: SocketAddr) {
+        if let Some(&path) = self.by_addr.get(&peer) {
+            for index in self.paths[path as usize].sessions.clone() {
+                self.end(now, index, SessionError::Replaced);
+            }
+        }
+    }
+
+    fn touch(&mut self, index: u32) {
+        let entry = &mut self.sessions[index as usize];
+        if !entry.touched {
+            entry.touched = true;
+            self.touched.push(index);
+        }
+    }
+
+    fn find(&self, peer: SocketAddr, conv: u32) -> Option<u32> {
+        let path = *self.by_addr.get(&peer)?;
+        let mut sessions = self.paths[path as usize].sessions.iter().copied();
+        sessions.find(|&index| self.sessions[index as usize].session.conv() == conv)
+    }
+
+    fn key(&self, index: u32) -> SessionKey {
+        SessionKey {
+            index,
+            generation: self.sessions[index as usize].generation,
+        }
+    }
+
+    fn entry(&self, key: SessionKey) -> Option<&Entry> {
+        self.sessions
+            .get(key.index())
+            .filter(|entry| entry.generation == key.generation)
+    }
+
+    fn entry_mut(&mut self, key: SessionKey) -> Option<&mut Entry> {
+        self.sessions
+            .get_mut(key.index())
+            .filter(|entry| entry.generation == key.generation)
+    }
+}
+
+/// The `index`th 64-bit word of `seed`.
+fn word(seed: &[u8; 32], index: usize) -> u64 {
+    let mut bytes = [0; 8];
+    bytes.copy_from_slice(&seed[8 * index..8 * index + 8]);
+    u64::from_le_bytes(bytes)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,194 @@
+//! One remote address: the packet layout towards it and the error correction that all its sessions share.
+//!
+//! Toward a kcp-go peer there is one session per path. Our own peers may have several, told apart by their conversation
+//! number; parity packets carry none, so groups belong to the path.
+
+use core::net::SocketAddr;
+
+use super::Time;
+use super::batch::PacketBatch;
+use super::fec::{Decoder, Encoder, Fec};
+use super::layout::{FEC_HEADER_LEN, Layout, PacketWriter};
+use crate::stats::SessionStats;
+
+/// Inner packet types. Source: kcp-go `typeData`, `typeParity`, `typeOOB`.
+const TYPE_OOB: u16 = 0xf3;
+
+/// Number in the FEC header of out-of-band packets, which take none from the sequence.
+const OOB_SEQUENCE: u32 = u32::MAX;
+
+/// A remote address.
+#[derive(Debug)]
+pub(crate) struct Path {
+    pub(crate) addr: SocketAddr,
+    layout: Layout,
+    encoder: Option<Encoder>,
+    /// Taken out while it hands rebuilt packets to the sessions.
+    pub(crate) decoder: Option<Decoder>,
+    /// Indices of the sessions with this address.
+    pub(crate) sessions: Vec<u32>,
+    duplicates: u8,
+    packets_sent: u64,
+    bytes_sent: u64,
+}
+
+impl Path {
+    pub(crate) fn new(addr: SocketAddr, layout: Layout, fec: Option<Fec>, duplicates: u8) -> Self {
+        Self {
+            addr,
+            layout,
+            encoder: fec.map(Encoder::new),
+            decoder: fec.map(|fec| Decoder::new(Some(fec))),
+            sessions: Vec::new(),
+            duplicates,
+            packets_sent: 0,
+            bytes_sent: 0,
+        }
+    }
+
+    /// Builds a packet of segments that parity protects. Returns the bytes that leave because of it, parity included;
+    /// zero if `fill` wrote nothing.
+    pub(crate) fn send_protected(
+        &mut self,
+        now: Time,
+        batch: &mut PacketBatch,
+        fill: impl FnOnce(&mut PacketWriter<'_>),
+    ) -> usize {
+        let before = self.bytes_sent;
+        let Layout {
+            crypto_header,
+            tag,
+            mtu,
+            ..
+        } = self.layout;
+        let headroom = self.layout.headroom();
+        let slot = batch.open(mtu);
+        let mut writer = PacketWriter::new(&mut slot[headroom..mtu - tag]);
+        fill(&mut writer);
+        let len = writer.len();
+        if len == 0 {
+            return 0;
+        }
+        let parity = match &mut self.encoder {
+            Some(encoder) => encoder.fold(now, &mut slot[crypto_header..headroom + len]),
+            None => 0,
+        };
+        self.commit(batch, headroom + len + tag);
+        self.duplicate(batch, headroom + len + tag);
+        for index in 0..parity {
+            let slot = batch.open(mtu);
+            let encoder = self.encoder.as_mut().expect("it announced the parity");
+            let len = encoder.write_parity(index, &mut slot[crypto_header..mtu - tag]);
+            self.commit(batch, crypto_header + len + tag);
+        }
+        (self.bytes_sent - before) as usize
+    }
+
+    /// Builds a packet of control segments. It carries no FEC header, which every kcp-go accepts beside packets that
+    /// do: acknowledgements repeat themselves, and groups fill with data only.
+    pub(crate) fn send_control(
+        &mut self,
+        batch: &mut PacketBatch,
+        fill: impl FnOnce(&mut PacketWriter<'_>),
+    ) {
+        let Layout {
+            crypto_header,
+            tag,
+            mtu,
+            ..
+        } = self.layout;
+        let slot = batch.open(mtu);
+        let mut writer = PacketWriter::new(&mut slot[crypto_header..mtu - tag]);
+        fill(&mut writer);
+        let len = writer.len();
+        if len > 0 {
+            self.commit(batch, crypto_header + len + tag);
+        }
+    }
+
+    /// Builds an out-of-band packet; `data` must be no longer than [`max_oob`](Self::max_oob).
+    pub(crate) fn send_oob(&mut self, batch: &mut PacketBatch, conv: u32, data: &[u8]) {
+        let Layout {
+            crypto_header, tag, ..
+        } = self.layout;
+        let len = FEC_HEADER_LEN + 4 + data.len();
+        let slot = &mut batch.open(crypto_header + len + tag)[crypto_header..];
+        slot[0..4].copy_from_slice(&OOB_SEQUENCE.to_le_bytes());
+        slot[4..6].copy_from_slice(&TYPE_OOB.to_le_bytes());
+        slot[6..8].copy_from_slice(&((2 + 4 + data.len()) as u16).to_le_bytes());
+        slot[8..12].copy_from_slice(&conv.to_le_bytes());
+        slot[12..len].copy_from_slice(data);
+        self.commit(batch, crypto_header + len + tag);
+        self.duplicate(batch, crypto_header + len + tag);
+    }
+
+    /// Longest out-of-band message, in bytes; `None` without FEC, whose header it needs.
+    pub(crate) fn max_oob(&self) -> Option<usize> {
+        self.encoder
+            .as_ref()
+            .map(|_| self.layout.payload().saturating_sub(4))
+    }
+
+    /// Extra copies of data packets.
+    pub(crate) fn set_duplicates(&mut self, duplicates: u8) {
+        self.duplicates = duplicates;
+    }
+
+    /// Sends at most this many of a group's parity packets.
+    pub(crate) fn set_parity_limit(&mut self, limit: usize) {
+        if let Some(encoder) = &mut self.encoder {
+            encoder.set_parity_limit(limit);
+        }
+    }
+
+    /// Changes the longest datagram.
+    pub(crate) fn set_layout(&mut self, layout: Layout) {
+        self.layout = layout;
+    }
+
+    pub(crate) fn layout(&self) -> Layout {
+        self.layout
+    }
+
+    /// What was sent to this address, and what error correction did.
+    pub(crate) fn counters(&self) -> SessionStats {
+        let fec = self
+            .decoder
+            .as_ref()
+            .map(Decoder::counters)
+            .unwrap_or_default();
+        SessionStats {
+            packets_sent: self.packets_sent,
+            wire_bytes_sent: self.bytes_sent,
+            fec_full_groups: fec.full_groups,
+            fec_parity_received: fec.parity_received,
+            fec_recovered: fec.recovered,
+            fec_errors: fec.errors,
+            ..SessionStats::default()
+        }
+    }
+
+    /// Gives back memory that an idle path does not need.
+    pub(crate) fn shrink(&mut self) {
+        if let Some(encoder) = &mut self.encoder {
+            encoder.shrink();
+        }
+        if let Some(decoder) = &mut self.decoder {
+            decoder.shrink();
+        }
+    }
+
+    fn commit(&mut self, batch: &mut PacketBatch, len: usize) {
+        batch.commit(self.addr, len);
+        self.packets_sent += 1;
+        self.bytes_sent += len as u64;
+    }
+
+    fn duplicate(&mut self, batch: &mut PacketBatch, len: usize) {
+        for _ in 0..self.duplicates {
+            batch.repeat_last(self.addr);
+            self.packets_sent += 1;
+            self.bytes_sent += len as u64;
+        }
+    }
+}
