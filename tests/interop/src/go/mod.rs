@@ -1,0 +1,18 @@
+//! kcp-go itself, as child processes.
+//!
+//! The program is `go/`, one end of a conversation that does what its flags say and reports what happened.
+//! [`Go::find`] builds it, [`Go::listen`] and [`Go::dial`] start it, and a [`GoPeer`] is a running one, which
+//! dies with its value. Everything happens on the loopback interface, on ports that the kernel picks.
+//!
+//! Without Go, [`Go::find`] says so once, visibly, and returns `None`: the test has nothing to do then. With
+//! `KCP_INTEROP_REQUIRED=1` in the environment it panics instead.
+//!
+//! Meant for tests: what should not happen panics with what the child said about it.
+
+mod build;
+mod options;
+mod peer;
+
+pub use build::{Go, Release};
+pub use options::{Cipher, Mode, PeerOptions};
+pub use peer::{Conversation, Estimate, Final, GoPeer, Replies, Transfer};
