@@ -1,1 +1,6 @@
 //! A link emulator: what a bad network does to datagrams, from a seed.
+//!
+//! - [`link`]: one direction of a link as a plain state machine. Time is an argument, so it runs
+//!   in simulated time as well as in real time.
+
+pub mod link;
