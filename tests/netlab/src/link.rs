@@ -112,6 +112,12 @@ impl Link {
 
     /// Gives the link a packet. What becomes of it shows in `poll` and in the counters.
     pub fn send(&mut self, now: Duration, packet: &[u8]) {
+        self.send_tagged(now, 0, packet);
+    }
+
+    /// Gives the link a packet with a tag that comes out with it: whose packet it is, on a link
+    /// that several parties share.
+    pub fn send_tagged(&mut self, now: Duration, tag: u64, packet: &[u8]) {
         self.advance(now);
         let index = self.stats.sent;
         self.stats.sent += 1;
@@ -128,15 +134,14 @@ impl Link {
             self.stats.dropped_memory += 1;
             return;
         };
-        self.bottleneck.push(
-            self.now,
-            Queued {
-                slot,
-                len: packet.len(),
-                index,
-                sent_at: self.now,
-            },
-        );
+        let packet = Queued {
+            slot,
+            len: packet.len(),
+            tag,
+            index,
+            sent_at: self.now,
+        };
+        self.bottleneck.push(self.now, packet);
         self.drain_bottleneck();
     }
 
@@ -144,6 +149,11 @@ impl Link {
     ///
     /// It may be changed in place; it is the link's again at the next call.
     pub fn poll(&mut self, now: Duration) -> Option<&mut [u8]> {
+        self.poll_tagged(now).map(|(_, packet)| packet)
+    }
+
+    /// The next packet that has arrived by `now`, as `poll`, with the tag it was sent with.
+    pub fn poll_tagged(&mut self, now: Duration) -> Option<(u64, &mut [u8])> {
         self.advance(now);
         if let Some(slot) = self.lent.take() {
             self.buffers.release(slot);
@@ -160,7 +170,7 @@ impl Link {
         let bytes = self.buffers.get_mut(packet.slot);
         self.stats.delivered += 1;
         self.stats.delivered_bytes += bytes.len() as u64;
-        Some(bytes)
+        Some((packet.tag, bytes))
     }
 
     /// When to poll next; `None` if nothing is on its way.
@@ -265,15 +275,15 @@ impl Link {
         } else {
             None
         };
-        self.launch(packet.slot, at);
+        self.launch(packet.slot, packet.tag, at);
         if let Some(slot) = copy {
             self.stats.duplicated += 1;
-            self.launch(slot, at);
+            self.launch(slot, packet.tag, at);
         }
     }
 
     /// Puts one copy of a packet in flight.
-    fn launch(&mut self, slot: Slot, departed: Nanos) {
+    fn launch(&mut self, slot: Slot, tag: u64, departed: Nanos) {
         let packet = self.buffers.get_mut(slot);
         if !packet.is_empty() && self.streams.corrupt.hits(self.config.corrupt) {
             self.config.damage.apply(packet, &mut self.streams.corrupt);
@@ -291,11 +301,13 @@ impl Link {
             self.last_arrival = arrival;
         }
         self.launched += 1;
-        self.in_flight.push(Reverse(InFlight {
+        let packet = InFlight {
             arrival,
             number: self.launched,
             slot,
-        }));
+            tag,
+        };
+        self.in_flight.push(Reverse(packet));
     }
 }
 
@@ -315,6 +327,7 @@ struct InFlight {
     arrival: Nanos,
     number: u64,
     slot: Slot,
+    tag: u64,
 }
 
 /// Nanoseconds since the caller's origin: half the size of a `Duration`, and 584 years long.

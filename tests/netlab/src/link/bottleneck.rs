@@ -11,6 +11,7 @@ pub(super) struct Queued {
     pub(super) slot: Slot,
     /// Length in bytes.
     pub(super) len: usize,
+    pub(super) tag: u64,
     /// Which packet of the link it is, counted from 0 in order of sending.
     pub(super) index: u64,
     pub(super) sent_at: Nanos,

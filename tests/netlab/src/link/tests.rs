@@ -410,6 +410,20 @@ fn a_shorter_delay_does_not_reorder_what_is_in_flight() {
 }
 
 #[test]
+fn every_copy_comes_out_with_the_tag_of_its_packet() {
+    let mut link = link("delay=5ms jitter=5ms jitter-order=mix duplicate=50% rate=100mbit");
+    for number in 0..40 {
+        link.send_tagged(us(number), 1_000 + number, &numbered(number, 8));
+    }
+    let mut seen = 0;
+    while let Some((tag, packet)) = link.poll_tagged(ms(100)) {
+        assert_eq!(tag, 1_000 + number_of(packet));
+        seen += 1;
+    }
+    assert_eq!(seen, 40 + link.stats().duplicated);
+}
+
+#[test]
 fn a_clock_that_steps_back_does_no_harm() {
     let mut link = link("delay=5ms");
     link.send(ms(10), &numbered(0, 8));
