@@ -1,11 +1,5 @@
 //! The bytes of packets on their way, in buffers that go round.
 
-/// Most memory one link may use for packets, in bytes: 1 Gbit/s for two seconds.
-const MEMORY_LIMIT: usize = 256 << 20;
-
-/// Buffers grow in steps of this many bytes: most packets fit the first.
-const STEP: usize = 2048;
-
 /// Names a stored packet. Whoever holds it must release it, once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Slot(u32);
@@ -71,6 +65,12 @@ impl Buffers {
         self.slots.len()
     }
 }
+
+/// Most memory one link may use for packets, in bytes: 1 Gbit/s for two seconds.
+const MEMORY_LIMIT: usize = 256 << 20;
+
+/// Buffers grow in steps of this many bytes: most packets fit the first.
+const STEP: usize = 2048;
 
 #[cfg(test)]
 mod tests {

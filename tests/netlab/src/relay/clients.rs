@@ -8,9 +8,6 @@ use std::time::Duration;
 
 use super::socket::BatchSocket;
 
-/// Most clients at a time: each costs a socket, and processes may have 1024 files by default.
-const MAX_CLIENTS: usize = 512;
-
 /// A client, named by a number that is never used again: a packet still in flight when its client
 /// is forgotten must not reach another one.
 pub(super) struct Client {
@@ -130,6 +127,9 @@ impl Clients {
         }
     }
 }
+
+/// Most clients at a time: each costs a socket, and processes may have 1024 files by default.
+const MAX_CLIENTS: usize = 512;
 
 #[cfg(test)]
 mod tests {

@@ -9,15 +9,6 @@ use socket2::{Domain, Socket, Type};
 use tokio::io::Interest;
 use tokio::net::UdpSocket;
 
-/// Kernel buffer asked for, each way, in bytes: 30 ms at 1 Gbit/s. The kernel may give less.
-const KERNEL_BUFFER: usize = 4 << 20;
-
-/// Longest datagram, and longest train of datagrams, that the kernel hands over at once.
-const LONGEST: usize = 1 << 16;
-
-/// Most bytes in a train: what fits one IP packet, headers apart.
-const LONGEST_TRAIN: usize = 65_000;
-
 /// A socket in non-blocking mode, driven by tokio.
 #[derive(Debug)]
 pub(super) struct BatchSocket {
@@ -167,3 +158,12 @@ impl Train {
         self.count = 0;
     }
 }
+
+/// Kernel buffer asked for, each way, in bytes: 30 ms at 1 Gbit/s. The kernel may give less.
+const KERNEL_BUFFER: usize = 4 << 20;
+
+/// Longest datagram, and longest train of datagrams, that the kernel hands over at once.
+const LONGEST: usize = 1 << 16;
+
+/// Most bytes in a train: what fits one IP packet, headers apart.
+const LONGEST_TRAIN: usize = 65_000;

@@ -12,9 +12,6 @@ use super::clients::Clients;
 use super::socket::{BatchSocket, Scratch, Train};
 use crate::duplex::Links;
 
-/// System calls per socket and turn: a busy sender does not keep the others from being heard.
-const RECEIVE_BUDGET: usize = 4;
-
 pub(super) struct Worker {
     front: BatchSocket,
     server: SocketAddr,
@@ -167,3 +164,6 @@ fn unspecified(server: SocketAddr) -> SocketAddr {
         SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),
     }
 }
+
+/// System calls per socket and turn: a busy sender does not keep the others from being heard.
+const RECEIVE_BUDGET: usize = 4;
