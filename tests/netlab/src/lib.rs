@@ -5,6 +5,8 @@
 //! - [`relay`]: a UDP relay with such a link in each direction (feature `relay`).
 //! - [`tun`]: two network namespaces with such a link between them, for the kernel's own TCP and
 //!   for any program (feature `tun`, Linux only).
+//!
+//! The program `netlab` runs the latter two from the command line (feature `cli`).
 
 pub mod link;
 #[cfg(feature = "relay")]
