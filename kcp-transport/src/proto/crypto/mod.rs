@@ -10,6 +10,9 @@
 //! | all others | nonce (16 bytes), CRC-32 of the inner packet (4 bytes), inner packet: encrypted as a whole |
 
 mod aead;
+#[cfg(feature = "internals")]
+#[doc(hidden)]
+pub mod bench;
 mod cfb;
 mod cipher;
 mod des;
