@@ -37,3 +37,10 @@ pub use listener::{Incoming, Listener};
 pub use messages::KcpMessages;
 #[cfg(feature = "tokio")]
 pub use stream::{KcpStream, OwnedReadHalf, OwnedWriteHalf, SessionInfo};
+
+/// What benchmarks need to see of the inside. Not part of the API.
+#[cfg(feature = "internals")]
+#[doc(hidden)]
+pub mod internals {
+    pub use crate::proto::crypto::bench as crypto;
+}

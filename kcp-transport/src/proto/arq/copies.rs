@@ -176,7 +176,7 @@ mod tests {
     fn a_lossy_path_earns_spaced_copies_of_the_tail() {
         let mut copies = Copies::new(Redundancy::Adaptive);
         copies.end_burst(ms(0), Seq(0), Seq(12), RTT, 0.1);
-        assert_eq!(drain(&mut copies, ms(5)), []);
+        assert!(drain(&mut copies, ms(5)).is_empty());
         assert_eq!(drain(&mut copies, ms(6)), [10, 11]);
         assert_eq!(drain(&mut copies, ms(12)), [10, 11]);
         copies.end_burst(ms(20), Seq(12), Seq(14), RTT, 0.1);

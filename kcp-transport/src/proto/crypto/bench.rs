@@ -5,6 +5,7 @@ use crate::proto::batch::Span;
 
 /// Packets of equal length, back to back.
 pub struct Batch {
+    nonces: Nonces,
     buffer: Vec<u8>,
     packets: Vec<Span>,
 }
@@ -19,14 +20,15 @@ impl Batch {
             })
             .collect();
         Self {
+            nonces: Nonces::new([1; 32]),
             buffer: vec![0x5a; count * len],
             packets,
         }
     }
 
     /// Seals all packets at once.
-    pub fn seal(&mut self, cipher: &Cipher, nonces: &mut Nonces) {
-        cipher.seal(nonces, &mut self.buffer, &self.packets);
+    pub fn seal(&mut self, cipher: &Cipher) {
+        cipher.seal(&mut self.nonces, &mut self.buffer, &self.packets);
     }
 
     /// The datagrams.

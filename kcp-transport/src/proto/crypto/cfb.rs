@@ -172,9 +172,11 @@ impl<B: ArraySize, const N: usize> BlockCipherEncClosure for Lockstep<'_, B, N> 
             backend.encrypt_tail_blocks(rest);
             for (blocks, feedback) in self.blocks.iter_mut().zip(&mut feedback) {
                 if let Some(block) = blocks.get_mut(step) {
-                    for (byte, feedback) in block.iter_mut().zip(feedback) {
-                        *byte ^= *feedback;
-                        *feedback = *byte;
+                    let words = block.as_chunks_mut::<8>().0.iter_mut();
+                    for (word, feedback) in words.zip(feedback.as_chunks_mut::<8>().0) {
+                        *word = (u64::from_ne_bytes(*word) ^ u64::from_ne_bytes(*feedback))
+                            .to_ne_bytes();
+                        *feedback = *word;
                     }
                 }
             }

@@ -33,6 +33,9 @@ const CHECKED_HEADER_LEN: usize = NONCE_LEN + size_of::<u32>();
 /// cipher or Salsa20, but whoever can send can alter packets on their way without knowing the key. Under every cipher,
 /// a recorded packet can be sent again and is accepted again. See [`protection`](Self::protection).
 ///
+/// Triple DES, Blowfish, CAST-128, Twofish and SM4 look up tables by secret bytes, as in kcp-go, so their timing depends
+/// on key and content.
+///
 /// For new deployments use [`aes_128_gcm`](Self::aes_128_gcm) with a random key.
 #[derive(Clone)]
 pub struct Cipher {

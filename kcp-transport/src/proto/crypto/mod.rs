@@ -24,7 +24,8 @@ mod twofish;
 mod xor;
 
 pub use cipher::{Cipher, Protection};
-pub use nonce::Nonces;
+
+pub(crate) use nonce::Nonces;
 
 use super::batch::Span;
 
@@ -46,4 +47,19 @@ pub(crate) enum OpenError {
     BadChecksum,
     /// The tag does not match: damaged, forged, or sealed with another key.
     BadTag,
+}
+
+/// The instruction sets to test with: the least of the target, the one in use, and what most processors have.
+#[cfg(test)]
+fn simd_levels() -> Vec<fearless_simd::Level> {
+    use fearless_simd::{Level, Simd};
+    let best = Level::new();
+    #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
+    let common = best.as_avx2().map(Simd::level);
+    #[cfg(not(any(target_arch = "x86", target_arch = "x86_64")))]
+    let common = None;
+    [Some(Level::baseline()), common, Some(best)]
+        .into_iter()
+        .flatten()
+        .collect()
 }

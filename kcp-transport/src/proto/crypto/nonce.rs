@@ -13,7 +13,7 @@ const KEY_BLOCKS: usize = 2;
 /// AES-256 in counter mode fills a pool of blocks at a time. The first two blocks of a pool are never handed out:
 /// they are the key of the next one, so no key makes more than one pool, the counter cannot run out, and past nonces
 /// cannot be computed from the present state. Construction: "fast key erasure", D. J. Bernstein, 2017.
-pub struct Nonces {
+pub(crate) struct Nonces {
     pool: Box<[Block; POOL]>,
     used: usize,
 }
@@ -21,7 +21,7 @@ pub struct Nonces {
 impl Nonces {
     /// Nonces from 32 random bytes. Two sources with one seed give the same nonces, which breaks AEAD ciphers: draw a
     /// new seed for every source.
-    pub fn new(seed: [u8; 32]) -> Self {
+    pub(crate) fn new(seed: [u8; 32]) -> Self {
         let mut pool = Box::new([Block::default(); POOL]);
         pool[0].copy_from_slice(&seed[..16]);
         pool[1].copy_from_slice(&seed[16..]);

@@ -130,3 +130,28 @@ fn quarter_round<S: Simd>(x: &mut [u32x8<S>; 16], [a, b, c, d]: [usize; 4]) {
 fn rotate_left<S: Simd>(x: u32x8<S>, by: u32) -> u32x8<S> {
     (x << by) | (x >> (u32::BITS - by))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::simd_levels;
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn packets_of_any_length_come_out_as_from_the_crate_salsa20(
+            key: [u8; 32],
+            packet in proptest::collection::vec(any::<u8>(), 0..2_500),
+        ) {
+            let mut expected = packet.clone();
+            if let Some((nonce, data)) = expected.split_first_chunk_mut() {
+                salsa20::Salsa20::new(&key.into(), &(*nonce).into()).apply_keystream(data);
+            }
+            for level in simd_levels() {
+                let mut encrypted = packet.clone();
+                Salsa20 { key, level }.decrypt(&mut encrypted);
+                prop_assert_eq!(&encrypted, &expected, "{:?}", level);
+            }
+        }
+    }
+}

@@ -210,18 +210,31 @@ fn a_name_that_kcptun_does_not_know_is_an_error() {
 #[test]
 fn blowfish_takes_keys_of_1_to_56_bytes() {
     assert!((1..=56).all(|len| Cipher::blowfish(&vec![1; len]).is_ok()));
-    for len in [0, 57] {
-        assert!(Cipher::blowfish(&vec![1; len]).is_err(), "{len} bytes");
+    for actual in [0, 57] {
+        let error = Cipher::blowfish(&vec![1; actual]).unwrap_err();
+        assert_eq!(error, key_length("blowfish", "1 to 56", actual));
     }
-    let seal = |key: &[u8]| {
+    let seal = |key| {
         seal_one(
             &Cipher::blowfish(key).unwrap(),
             &mut Nonces::new([5; 32]),
             &[1; 100],
         )
     };
-    assert_eq!(seal(b"ab"), seal(b"abab"));
-    assert_ne!(seal(b"ab"), seal(b"abc"));
+    assert_eq!(seal(b"ab".as_slice()), seal(b"abab"));
+    assert_ne!(seal(b"ab".as_slice()), seal(b"abc"));
+}
+
+#[test]
+fn twofish_takes_keys_of_three_lengths() {
+    for actual in 0..=40 {
+        let cipher = Cipher::twofish(&vec![1; actual]).map(|cipher| cipher.name());
+        let expected = match actual {
+            16 | 24 | 32 => Ok("twofish"),
+            _ => Err(key_length("twofish", "16, 24 or 32", actual)),
+        };
+        assert_eq!(cipher, expected);
+    }
 }
 
 #[test]
