@@ -1,11 +1,10 @@
 //! Two links, one each way, between a task that moves packets and a handle that controls them.
 
+use std::io;
 use std::sync::{Mutex, MutexGuard};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use tokio::sync::Notify;
-use tokio::time::Instant;
-
+use crate::alarm::Alarm;
 use crate::link::{Link, LinkConfig, LinkStats};
 
 /// Both directions of a path. The mover takes the lock once per turn, not once per packet.
@@ -13,7 +12,7 @@ use crate::link::{Link, LinkConfig, LinkStats};
 pub(crate) struct Duplex {
     links: Mutex<Links>,
     origin: Instant,
-    changed: Notify,
+    alarm: Alarm,
 }
 
 #[derive(Debug)]
@@ -24,15 +23,15 @@ pub(crate) struct Links {
 
 impl Duplex {
     /// The directions draw from different random streams of one seed.
-    pub(crate) fn new(up: LinkConfig, down: LinkConfig, seed: u64) -> Self {
-        Self {
+    pub(crate) fn new(up: LinkConfig, down: LinkConfig, seed: u64) -> io::Result<Self> {
+        Ok(Self {
             links: Mutex::new(Links {
                 up: Link::new(up, seed),
                 down: Link::new(down, !seed),
             }),
             origin: Instant::now(),
-            changed: Notify::new(),
-        }
+            alarm: Alarm::new()?,
+        })
     }
 
     pub(crate) fn set_links(&self, up: LinkConfig, down: LinkConfig) {
@@ -68,10 +67,10 @@ impl Duplex {
 
     /// Makes `wait` return.
     pub(crate) fn wake(&self) {
-        self.changed.notify_one();
+        self.alarm.ring();
     }
 
-    /// Returns when a packet is due, or somebody called `wake`.
+    /// Returns when a packet is due, somebody called `wake`, or for no reason.
     pub(crate) async fn wait(&self) {
         let due = {
             let links = self.lock();
@@ -82,14 +81,20 @@ impl Duplex {
                 .chain(links.down.next_delivery())
                 .min()
         };
-        let changed = self.changed.notified();
         // A time that no clock will reach is no time.
-        match due.and_then(|due| self.origin.checked_add(due)) {
-            Some(due) => {
-                // Either way the caller looks at everything again.
-                let _ = tokio::time::timeout_at(due, changed).await;
-            }
-            None => changed.await,
+        if let Some(at) = due.and_then(|due| self.origin.checked_add(on_the_grid(due))) {
+            self.alarm.set(at);
         }
+        self.alarm.rung().await;
     }
 }
+
+/// The next multiple of `GRID`, so that packets due shortly after each other leave together.
+fn on_the_grid(due: Duration) -> Duration {
+    let steps = due.as_nanos().div_ceil(GRID.as_nanos());
+    u32::try_from(steps).map_or(due, |steps| GRID * steps)
+}
+
+/// How late a packet may be: at most so often do we wake up for packets that are due. Short against
+/// any path worth emulating; long against the cost of waking up, some 20 µs.
+const GRID: Duration = Duration::from_micros(250);

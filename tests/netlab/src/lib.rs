@@ -15,4 +15,6 @@ pub mod relay;
 pub mod tun;
 
 #[cfg(any(feature = "relay", all(feature = "tun", target_os = "linux")))]
+mod alarm;
+#[cfg(any(feature = "relay", all(feature = "tun", target_os = "linux")))]
 mod duplex;

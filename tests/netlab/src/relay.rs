@@ -39,11 +39,11 @@ impl Relay {
     ///
     /// # Errors
     ///
-    /// If no socket can be made.
+    /// If no socket or no thread can be made.
     ///
     /// # Panics
     ///
-    /// Outside of a tokio runtime with I/O and time enabled.
+    /// Outside of a tokio runtime with I/O enabled.
     pub fn start(
         server: SocketAddr,
         up: LinkConfig,
@@ -61,11 +61,11 @@ impl Relay {
     ///
     /// # Errors
     ///
-    /// If the address cannot be bound.
+    /// If the address cannot be bound, or no thread can be made.
     ///
     /// # Panics
     ///
-    /// Outside of a tokio runtime with I/O and time enabled.
+    /// Outside of a tokio runtime with I/O enabled.
     pub fn listen(
         listen: SocketAddr,
         server: SocketAddr,
@@ -76,7 +76,7 @@ impl Relay {
         let front = BatchSocket::bind(listen)?;
         let local_addr = front.local_addr()?;
         let shared = Arc::new(Shared {
-            path: Duplex::new(up, down, seed),
+            path: Duplex::new(up, down, seed)?,
             rebinds: AtomicU64::new(0),
             clients: AtomicU64::new(0),
             socket_errors: AtomicU64::new(0),

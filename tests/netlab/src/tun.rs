@@ -52,12 +52,12 @@ impl Lab {
     ///
     /// # Panics
     ///
-    /// Outside of a tokio runtime with I/O and time enabled.
+    /// Outside of a tokio runtime with I/O enabled.
     pub fn start(up: LinkConfig, down: LinkConfig, seed: u64) -> Result<Self, LabError> {
         let (left, left_device) = end(Side::Left)?;
         let (right, right_device) = end(Side::Right)?;
         let shared = Arc::new(Shared {
-            path: Duplex::new(up, down, seed),
+            path: Duplex::new(up, down, seed).map_err(LabError::Thread)?,
             device_errors: AtomicU64::new(0),
         });
         let worker = Worker::new(left_device, right_device, Arc::clone(&shared));
@@ -179,6 +179,9 @@ pub enum LabError {
     /// The device was refused.
     #[error("cannot make a TUN device (are we root?): {0}")]
     Device(tokio_tun::Error),
+    /// No thread could be made for the timer.
+    #[error("cannot start a thread: {0}")]
+    Thread(io::Error),
     /// The `ip` program could not be run.
     #[error("cannot run `ip` (is iproute2 installed?): {0}")]
     NoIp(io::Error),
