@@ -45,6 +45,9 @@ impl Mailbox {
     /// Asks the driver to look at a session's pipe. The pipe sees to it that it is asked only once.
     pub(crate) fn visit(&self, key: SessionKey) {
         let mut contents = self.lock();
+        if contents.closed {
+            return;
+        }
         contents.visits.push(key);
         let waker = contents.waker.take();
         drop(contents);

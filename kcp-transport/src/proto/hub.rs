@@ -734,6 +734,3 @@ fn word(seed: &[u8; 32], index: usize) -> u64 {
     bytes.copy_from_slice(&seed[8 * index..8 * index + 8]);
     u64::from_le_bytes(bytes)
 }
-
-#[cfg(test)]
-mod tests;

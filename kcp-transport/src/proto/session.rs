@@ -609,6 +609,3 @@ impl Session {
         }
     }
 }
-
-#[cfg(test)]
-mod tests;
