@@ -104,16 +104,16 @@ impl<S: DatagramSocket + Unpin> Driver<S> {
         })
     }
 
-    /// One turn. `park`: ask to be woken where there is nothing to do.
+    /// One turn. `park`: ask to be woken by the socket if there is nothing to receive.
     fn turn(&mut self, cx: &mut Context<'_>, park: bool) -> Result<Progress, SessionError> {
         let now = self.clock.now();
         let received = self.receive(cx, now, park)?;
         let collected = self.collect(now)?;
         self.hub.handle_timeout(now);
-        let delivered = self.deliver(now);
+        self.deliver(now);
         let sent = self.transmit(cx, now);
         Ok(Progress {
-            anything: received > 0 || collected || delivered || sent > 0,
+            anything: received > 0 || collected || sent > 0,
             packets: received + sent,
         })
     }
@@ -278,10 +278,8 @@ impl<S: DatagramSocket + Unpin> Driver<S> {
     }
 
     /// Hands received chunks and other news to the handles.
-    fn deliver(&mut self, now: Time) -> bool {
-        let mut anything = false;
+    fn deliver(&mut self, now: Time) {
         while let Some(event) = self.hub.poll_event() {
-            anything = true;
             match event {
                 Event::Accepted(key) => {
                     let opened = Opened(self.open(key));
@@ -332,7 +330,6 @@ impl<S: DatagramSocket + Unpin> Driver<S> {
                 }
             }
         }
-        anything
     }
 
     /// Sends packets until nothing more may leave, the socket is full or the turn's budget is spent.
@@ -407,38 +404,31 @@ impl<S: DatagramSocket + Unpin> Future for Driver<S> {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let this = self.get_mut();
         for _ in 0..TURNS {
-            match this.turn(cx, false) {
+            let spinning = this.spins_left > 0;
+            let progress = match this.turn(cx, !spinning) {
+                Ok(progress) => progress,
                 Err(error) => {
                     this.end(&error);
                     return Poll::Ready(());
                 }
-                Ok(progress) if progress.anything => {
-                    if progress.packets >= BULK_PACKETS {
-                        this.spins_left = SPINS;
-                    }
-                    continue;
+            };
+            if progress.anything {
+                if progress.packets >= BULK_PACKETS {
+                    this.spins_left = SPINS;
                 }
-                Ok(_) => {}
+                continue;
             }
             if this.finishing && this.hub.is_empty() {
                 this.end(&SessionError::EndpointClosed);
                 return Poll::Ready(());
             }
-            if this.spins_left > 0 {
+            if spinning {
                 this.spins_left -= 1;
                 break;
             }
-            // Nothing to do: ask to be woken, and look once more for what came in between.
-            let asleep = !this.mailbox.sleep(cx.waker()) && !this.arm(cx);
-            match this.turn(cx, true) {
-                Err(error) => {
-                    this.end(&error);
-                    return Poll::Ready(());
-                }
-                Ok(progress) if !progress.anything && asleep && !this.arm(cx) => {
-                    return Poll::Pending;
-                }
-                Ok(_) => {}
+            // The socket will wake the task; so shall letters and the next deadline.
+            if !this.mailbox.sleep(cx.waker()) && !this.arm(cx) {
+                return Poll::Pending;
             }
         }
         cx.waker().wake_by_ref();
