@@ -22,8 +22,11 @@ use crate::config::Config;
 use crate::error::SessionError;
 use crate::proto::{Event, Hub, PacketBatch, SessionKey, Time};
 
-/// Receive calls per turn: up to this many times [`RECEIVE_SLOTS`] runs of datagrams.
-const RECEIVE_CALLS: usize = 2;
+/// Packets received in one turn, about: acknowledgements leave at its end, and the peer's window must not run dry.
+const RECEIVE_PACKETS: usize = 192;
+
+/// Buffers offered to the kernel where it joins many datagrams in each.
+const JOINED_SLOTS: usize = 4;
 
 /// Batches sent per turn.
 const TRANSMIT_BATCHES: usize = 4;
@@ -53,6 +56,8 @@ pub(crate) struct Driver<S> {
     /// By session index.
     pipes: Vec<Option<Arc<Pipe>>>,
     slots: Vec<ReceiveSlot>,
+    /// The kernel joins datagrams.
+    joined: bool,
     batch: PacketBatch,
     /// Runs of `batch` already sent.
     sent_runs: usize,
@@ -93,6 +98,7 @@ impl<S: DatagramSocket + Unpin> Driver<S> {
             accepted,
             pipes: Vec::new(),
             slots: (0..RECEIVE_SLOTS).map(|_| ReceiveSlot::new()).collect(),
+            joined: false,
             sent_runs: 0,
             more: false,
             timer: None,
@@ -125,14 +131,20 @@ impl<S: DatagramSocket + Unpin> Driver<S> {
         park: bool,
     ) -> Result<usize, SessionError> {
         let mut packets = 0;
-        for _ in 0..RECEIVE_CALLS {
+        while packets < RECEIVE_PACKETS {
+            let offered = if self.joined {
+                JOINED_SLOTS
+            } else {
+                self.slots.len()
+            };
+            let slots = &mut self.slots[..offered];
             let result = if park {
-                match self.socket.poll_recv(cx, &mut self.slots) {
+                match self.socket.poll_recv(cx, slots) {
                     Poll::Ready(result) => result,
                     Poll::Pending => break,
                 }
             } else {
-                self.socket.try_recv(&mut self.slots)
+                self.socket.try_recv(slots)
             };
             let filled = match result {
                 Ok(filled) => filled,
