@@ -1,7 +1,8 @@
 //! Many streams over one connection, by the yamux protocol.
 //!
 //! A [`MuxSession`] turns any connection into many streams, each with its own flow control, opened
-//! by either end. It is independent of KCP: any `AsyncRead + AsyncWrite` will do.
+//! by either end. It is independent of KCP: any `AsyncRead + AsyncWrite` will do. On top of it,
+//! [`MuxConnector`] is a tower service that keeps sessions by target.
 //!
 //! The `yamux` crate speaks the protocol, which hashicorp/yamux (Go) and libp2p speak too. What the
 //! crate leaves to its user is done here: a task that drives it, back-pressure without deadlock,
@@ -42,12 +43,15 @@
 //! task wakes up. A frame has a header of 12 bytes; it carries at most
 //! [`frame_size`](MuxConfig::frame_size) bytes.
 
+mod backoff;
 mod config;
+mod connector;
 mod driver;
 mod error;
 mod frame;
 mod gate;
 mod ledger;
+mod pool;
 mod pulse;
 mod session;
 mod stream;
@@ -55,7 +59,9 @@ mod stream;
 mod tests;
 mod wire;
 
+pub use backoff::Backoff;
 pub use config::{KeepAlive, MuxConfig};
+pub use connector::MuxConnector;
 pub use error::{MuxConnectError, MuxError};
 pub use session::{ConnectionInfo, MuxAcceptor, MuxSession, MuxStats};
 pub use stream::MuxStream;

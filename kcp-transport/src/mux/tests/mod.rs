@@ -1,5 +1,6 @@
 //! Tests of whole sessions, over memory and with a paused clock.
 
+mod connector;
 mod ends;
 mod lifetime;
 mod limits;
