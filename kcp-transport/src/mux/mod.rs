@@ -2,7 +2,8 @@
 //!
 //! A [`MuxSession`] turns any connection into many streams, each with its own flow control, opened
 //! by either end. It is independent of KCP: any `AsyncRead + AsyncWrite` will do. On top of it,
-//! [`MuxConnector`] is a tower service that keeps sessions by target.
+//! [`MuxConnector`] is a tower service that keeps sessions by target, and [`MuxIncoming`] yields
+//! the streams of all connections that a listener accepts.
 //!
 //! The `yamux` crate speaks the protocol, which hashicorp/yamux (Go) and libp2p speak too. What the
 //! crate leaves to its user is done here: a task that drives it, back-pressure without deadlock,
@@ -50,6 +51,7 @@ mod driver;
 mod error;
 mod frame;
 mod gate;
+mod incoming;
 mod ledger;
 mod pool;
 mod pulse;
@@ -63,5 +65,6 @@ pub use backoff::Backoff;
 pub use config::{KeepAlive, MuxConfig};
 pub use connector::MuxConnector;
 pub use error::{MuxConnectError, MuxError};
+pub use incoming::MuxIncoming;
 pub use session::{ConnectionInfo, MuxAcceptor, MuxSession, MuxStats};
 pub use stream::MuxStream;
