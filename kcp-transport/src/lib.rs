@@ -17,6 +17,8 @@ mod listener;
 #[cfg(feature = "tokio")]
 mod messages;
 #[cfg(feature = "tokio")]
+pub mod mux;
+#[cfg(feature = "tokio")]
 mod stream;
 
 pub use config::{Config, CongestionControl, Mtu, Redundancy, Window};
