@@ -3,11 +3,13 @@
 //! Toward a kcp-go peer there is one session per path. Our own peers may have several, told apart by their conversation
 //! number; parity packets carry none, so groups belong to the path.
 
+use core::fmt;
 use core::net::SocketAddr;
+use std::sync::Arc;
 
 use super::Time;
 use super::batch::PacketBatch;
-use super::fec::{Decoder, Encoder, Fec};
+use super::fec::{Code, Decoder, Encoder};
 use super::layout::{FEC_HEADER_LEN, Layout, PacketWriter};
 use crate::stats::SessionStats;
 
@@ -18,7 +20,6 @@ const TYPE_OOB: u16 = 0xf3;
 const OOB_SEQUENCE: u32 = u32::MAX;
 
 /// A remote address.
-#[derive(Debug)]
 pub(crate) struct Path {
     pub(crate) addr: SocketAddr,
     layout: Layout,
@@ -33,12 +34,12 @@ pub(crate) struct Path {
 }
 
 impl Path {
-    pub(crate) fn new(addr: SocketAddr, layout: Layout, fec: Option<Fec>, duplicates: u8) -> Self {
+    pub(crate) fn new(addr: SocketAddr, layout: Layout, code: Option<Arc<Code>>, duplicates: u8) -> Self {
         Self {
             addr,
             layout,
-            encoder: fec.map(Encoder::new),
-            decoder: fec.map(|fec| Decoder::new(Some(fec))),
+            decoder: code.clone().map(|code| Decoder::new(Some(code))),
+            encoder: code.map(Encoder::new),
             sessions: Vec::new(),
             duplicates,
             packets_sent: 0,
@@ -75,10 +76,11 @@ impl Path {
         };
         self.commit(batch, headroom + len + tag);
         self.duplicate(batch, headroom + len + tag);
-        for index in 0..parity {
+        for _ in 0..parity {
             let slot = batch.open(mtu);
             let encoder = self.encoder.as_mut().expect("it announced the parity");
-            let len = encoder.write_parity(index, &mut slot[crypto_header..mtu - tag]);
+            let len = encoder.next_parity(&mut slot[crypto_header..mtu - tag]);
+            let len = len.expect("as many are due as it announced");
             self.commit(batch, crypto_header + len + tag);
         }
         (self.bytes_sent - before) as usize
@@ -160,8 +162,8 @@ impl Path {
         SessionStats {
             packets_sent: self.packets_sent,
             wire_bytes_sent: self.bytes_sent,
-            fec_full_groups: fec.full_groups,
-            fec_parity_received: fec.parity_received,
+            fec_full_groups: fec.complete,
+            fec_parity_received: fec.parity,
             fec_recovered: fec.recovered,
             fec_errors: fec.errors,
             ..SessionStats::default()
@@ -190,5 +192,11 @@ impl Path {
             self.packets_sent += 1;
             self.bytes_sent += len as u64;
         }
+    }
+}
+
+impl fmt::Debug for Path {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Path").field("addr", &self.addr).finish_non_exhaustive()
     }
 }
