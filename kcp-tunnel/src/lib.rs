@@ -1,0 +1,3 @@
+//! A TCP tunnel over KCP, compatible with kcptun.
+
+pub mod smux;
