@@ -103,7 +103,7 @@ impl Config {
         Ok(self)
     }
 
-    /// Streams opened by the peer that may wait for [`accept`](super::proto::Session::accept); one more
+    /// Streams opened by the peer that may wait for [`accept`](super::Session::accept); one more
     /// is refused, that is, finished at once.
     ///
     /// Default 1,024. 0 refuses every stream of the peer. (The Go library stops reading the

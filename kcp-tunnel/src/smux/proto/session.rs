@@ -183,10 +183,15 @@ impl Session {
         self.liveness.nop_due() || !self.refused.is_empty() || !self.ready.is_empty()
     }
 
-    /// Whether all is done: the session has ended and the transport is to be closed.
-    pub fn is_over(&self) -> bool {
-        let drained = self.streams.is_empty() && self.refused.is_empty();
-        self.end.is_some() && (self.draining.is_none() || drained)
+    /// Whether a closed session has given out all it had to send.
+    pub fn is_drained(&self) -> bool {
+        self.end.is_some() && self.streams.is_empty() && self.refused.is_empty()
+    }
+
+    /// Whether the session has failed, or took too long to send what was left when it was closed:
+    /// the transport is to be dropped.
+    pub const fn is_over(&self) -> bool {
+        self.end.is_some() && self.draining.is_none()
     }
 
     /// Ends the session at once: what was not sent is lost. Without effect on one that has ended.
@@ -305,8 +310,8 @@ impl Session {
         self.linger(now, stream);
     }
 
-    /// Ends the session. What was written is still sent, for at most the session's timeout, until
-    /// [`is_over`](Self::is_over).
+    /// Ends the session. What was written is still sent, for at most the session's timeout: see
+    /// [`is_drained`](Self::is_drained) and [`is_over`](Self::is_over).
     pub fn close(&mut self, now: Instant) {
         if self.end.is_some() {
             return;

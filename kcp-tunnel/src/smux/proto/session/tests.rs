@@ -575,9 +575,9 @@ fn closing_a_session_sends_what_was_written_first() {
         pair.client.open(),
         Err(OpenError::Session(SessionError::Closed))
     ));
-    assert!(!pair.client.is_over());
+    assert!(!pair.client.is_drained());
     pair.settle();
-    assert!(pair.client.is_over());
+    assert!(pair.client.is_drained());
     assert_eq!(pair.server.read(id, 100), b"goodbye");
     assert_eq!(pair.server.readable(id).unwrap(), Readable::End);
 }
