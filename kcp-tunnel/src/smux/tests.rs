@@ -327,8 +327,11 @@ async fn closing_sends_what_was_written_and_ends_the_peer() {
         ErrorKind::ConnectionAborted
     );
     assert!(client.is_closed());
-    let mut got = Vec::new();
-    assert_eq!(far.read_to_end(&mut got).await.unwrap(), 30_000);
+    far.read_exact(&mut [0; 30_000]).await.unwrap();
+    assert_eq!(
+        far.read_u8().await.unwrap_err().kind(),
+        ErrorKind::ConnectionReset
+    );
     assert!(matches!(client.closed().await, SessionError::Closed));
     assert!(matches!(server.closed().await, SessionError::PeerClosed));
 }

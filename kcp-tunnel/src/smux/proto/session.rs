@@ -303,7 +303,7 @@ impl Session {
     /// Output that the peer's window holds back is dropped when that has not moved for the session's
     /// timeout: a peer that has forgotten the stream never opens it again.
     pub fn close_stream(&mut self, now: Instant, stream: StreamId) {
-        let Some(unread) = self.with_stream(stream, |state, _| state.abandon()) else {
+        let Some(unread) = self.with_stream(stream, |state, _| state.close()) else {
             return;
         };
         self.budget += unread;
@@ -311,17 +311,19 @@ impl Session {
     }
 
     /// Ends the session. What was written is still sent, for at most the session's timeout: see
-    /// [`is_drained`](Self::is_drained) and [`is_over`](Self::is_over).
+    /// [`is_drained`](Self::is_drained) and [`is_over`](Self::is_over). Streams that were not
+    /// finished get no FIN, so the peer does not take what it has for the whole.
     pub fn close(&mut self, now: Instant) {
         if self.end.is_some() {
             return;
         }
         self.end = Some(SessionError::Closed);
         self.draining = Some(now + self.config.timeout);
-        self.stop_accepting(now);
+        self.accepting = false;
+        self.incoming.clear();
         let open: Vec<StreamId> = self.streams.keys().copied().collect();
         for id in open {
-            self.close_stream(now, id);
+            self.budget += self.with_stream(id, |state, _| state.cut()).unwrap_or(0);
         }
     }
 

@@ -137,13 +137,19 @@ impl Stream {
         }
     }
 
-    /// Gives the stream up; what was written is still sent. Returns how many unread bytes were
-    /// dropped.
-    pub(super) fn abandon(&mut self) -> usize {
-        if self.finished && !self.peer_finished {
+    /// Closes the stream: FIN follows what was written, a second one if the first did not say that
+    /// nobody reads any more. Returns how many unread bytes were dropped.
+    pub(super) fn close(&mut self) -> usize {
+        if self.finished && !self.peer_finished && !self.abandoned {
             self.finish_due = true;
         }
         self.finish();
+        self.cut()
+    }
+
+    /// Gives the stream up with its session: what was written is still sent. Returns how many
+    /// unread bytes were dropped.
+    pub(super) fn cut(&mut self) -> usize {
         self.abandoned = true;
         self.update_due = false;
         self.reader_waiting = false;

@@ -565,11 +565,12 @@ fn output_that_a_closed_stream_cannot_send_is_dropped_after_the_timeout() {
 }
 
 #[test]
-fn closing_a_session_sends_what_was_written_first() {
+fn closing_a_session_sends_what_was_written_but_finishes_no_open_stream() {
     let mut pair = Pair::new(&v2());
-    let id = pair.stream();
-    pair.client.write(id, b"good").unwrap();
-    pair.client.write(id, b"bye").unwrap();
+    let (open, finished) = (pair.stream(), pair.stream());
+    pair.client.write(open, b"good").unwrap();
+    pair.client.write(finished, b"bye").unwrap();
+    pair.client.finish(finished).unwrap();
     pair.client.close(pair.now);
     assert!(matches!(
         pair.client.open(),
@@ -578,8 +579,10 @@ fn closing_a_session_sends_what_was_written_first() {
     assert!(!pair.client.is_drained());
     pair.settle();
     assert!(pair.client.is_drained());
-    assert_eq!(pair.server.read(id, 100), b"goodbye");
-    assert_eq!(pair.server.readable(id).unwrap(), Readable::End);
+    assert_eq!(pair.server.read(open, 100), b"good");
+    assert_eq!(pair.server.readable(open).unwrap(), Readable::Blocked);
+    assert_eq!(pair.server.read(finished, 100), b"bye");
+    assert_eq!(pair.server.readable(finished).unwrap(), Readable::End);
 }
 
 #[test]
