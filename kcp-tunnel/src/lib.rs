@@ -1,3 +1,5 @@
 //! A TCP tunnel over KCP, compatible with kcptun.
 
+mod outbox;
 pub mod smux;
+pub mod snappy;
