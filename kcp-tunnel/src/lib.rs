@@ -1,5 +1,11 @@
 //! A TCP tunnel over KCP, compatible with kcptun.
+//!
+//! The layers between a TCP connection and a KCP session, each usable on its own: [`qpp`] (optional)
+//! on every stream, [`smux`] for many streams in one session, [`snappy`] (unless turned off) below.
+//! [`config`] reads kcptun's settings.
 
+mod cli;
+pub mod config;
 mod outbox;
 pub mod qpp;
 pub mod smux;

@@ -22,7 +22,7 @@ impl Version {
 }
 
 /// Settings of a session.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
     pub(super) version: Version,
     pub(super) keepalive: Duration,
