@@ -163,7 +163,7 @@ pub struct Shards {
 /// Where statistics go.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SnmpLog {
-    /// The file. Its name is a Go time layout.
+    /// The file. Its name is a Go time layout: see [`snmp::log_path`](crate::snmp::log_path).
     pub path: String,
     /// Time between two lines. Flag `snmpperiod` in seconds, default 60.
     pub period: Duration,
