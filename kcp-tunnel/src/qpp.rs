@@ -53,21 +53,35 @@ impl Pads {
         Generator::new(&self.key)
     }
 
-    fn choose(&self, word: u64) -> &(Permutation, Permutation) {
-        &self.pads[usize::from(word as u16) % self.pads.len()]
-    }
-
     fn seal(&self, generator: &mut Generator, bytes: &mut [u8]) {
-        for byte in bytes {
-            let (word, mask) = generator.next();
-            *byte = self.choose(word).0[usize::from(*byte ^ mask)];
-        }
+        self.transform(generator, bytes, |(pad, _), byte, mask| {
+            pad[usize::from(byte ^ mask)]
+        });
     }
 
     fn open(&self, generator: &mut Generator, bytes: &mut [u8]) {
-        for byte in bytes {
-            let (word, mask) = generator.next();
-            *byte = self.choose(word).1[usize::from(*byte)] ^ mask;
+        self.transform(generator, bytes, |(_, inverse), byte, mask| {
+            inverse[usize::from(byte)] ^ mask
+        });
+    }
+
+    /// Passes every byte through `f` with its permutations and its mask.
+    fn transform(
+        &self,
+        generator: &mut Generator,
+        mut bytes: &mut [u8],
+        f: impl Fn(&(Permutation, Permutation), u8, u8) -> u8,
+    ) {
+        while !bytes.is_empty() {
+            let (word, used) = generator.current();
+            let pads = &self.pads[usize::from(word as u16) % self.pads.len()];
+            let masks = &word.to_le_bytes()[used..];
+            let (now, later) = bytes.split_at_mut(masks.len().min(bytes.len()));
+            for (byte, &mask) in now.iter_mut().zip(masks) {
+                *byte = f(pads, *byte, mask);
+            }
+            generator.used += now.len();
+            bytes = later;
         }
     }
 }
@@ -180,13 +194,13 @@ pub fn weaknesses(key: &str, count: NonZeroU16) -> Vec<Weakness> {
     found
 }
 
-/// Chooses a permutation and a mask for one byte after the other: xoshiro256**, whose words choose
-/// the permutation for 8 bytes each and mask them with their own.
+/// Random words, xoshiro256**: each chooses the permutation for 8 bytes and masks them with its own.
 #[derive(Debug)]
 struct Generator {
     state: [u64; 4],
     word: u64,
-    used: u32,
+    /// Bytes of the word that have masked one.
+    used: usize,
 }
 
 impl Generator {
@@ -205,15 +219,13 @@ impl Generator {
         generator
     }
 
-    /// The word that chooses the permutation of the next byte, and the byte's mask.
-    fn next(&mut self) -> (u64, u8) {
+    /// The word for the next byte, and which of its bytes, from 0 to 7, masks that.
+    fn current(&mut self) -> (u64, usize) {
         if self.used == 8 {
             self.word = self.next_word();
             self.used = 0;
         }
-        let mask = (self.word >> (8 * self.used)) as u8;
-        self.used += 1;
-        (self.word, mask)
+        (self.word, self.used)
     }
 
     fn next_word(&mut self) -> u64 {
@@ -285,6 +297,8 @@ const MAX_WRITE: usize = 16 * 1_024;
 
 #[cfg(test)]
 mod tests {
+    use std::sync::LazyLock;
+
     use proptest::prelude::*;
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, duplex};
 
@@ -364,7 +378,8 @@ mod tests {
     proptest! {
         #[test]
         fn any_cut_of_the_bytes_gives_the_same(cuts in prop::collection::vec(0_usize..40, 0..20)) {
-            let pads = Pads::new("another key", count(3));
+            static PADS: LazyLock<Pads> = LazyLock::new(|| Pads::new("another key", count(3)));
+            let pads = &*PADS;
             let plain: Vec<u8> = (0..cuts.iter().sum::<usize>()).map(|i| i as u8).collect();
             let mut whole = plain.clone();
             pads.seal(&mut pads.start(), &mut whole);
