@@ -46,7 +46,7 @@ impl Config {
             receive_budget: 4_194_304,
             stream_window: 65_536,
             accept_backlog: 1_024,
-            max_streams: 65_536,
+            max_streams: 16_384,
             half_close: true,
         }
     }
@@ -113,7 +113,10 @@ impl Config {
         self
     }
 
-    /// Streams that may exist at once, whoever opened them. Default 65,536.
+    /// Streams that may exist at once, whoever opened them. Default 16,384.
+    ///
+    /// Beyond it, opening fails, and what the peer opens is refused. A stream holds up to 32 KiB that
+    /// wait to be sent, besides its share of the receive budget. (The Go library has no limit.)
     pub fn max_streams(mut self, streams: usize) -> Self {
         self.max_streams = streams;
         self

@@ -136,11 +136,7 @@ impl State {
     /// Has the task of `cx` woken when `stream` can go on in `direction`.
     pub(super) fn register(&mut self, stream: StreamId, direction: Direction, cx: &Context<'_>) {
         if let Some(waiting) = self.streams.get_mut(&stream) {
-            let slot = match direction {
-                Direction::Read => &mut waiting.reader,
-                Direction::Write => &mut waiting.writer,
-            };
-            register(slot, cx);
+            register(waiting.slot(direction), cx);
         }
     }
 
@@ -148,6 +144,10 @@ impl State {
     pub(super) fn listen(&mut self) -> bool {
         self.driver.receive_paused = !self.session.wants_input();
         !self.driver.receive_paused
+    }
+
+    fn take_waker(&mut self, stream: StreamId, direction: Direction) -> Option<Waker> {
+        self.streams.get_mut(&stream)?.slot(direction).take()
     }
 
     fn release(&mut self) {
@@ -163,35 +163,20 @@ impl State {
         while let Some(event) = self.session.poll_event() {
             match event {
                 Event::Incoming => changed = true,
-                Event::Readable(id) => {
-                    out.extend(
-                        self.streams
-                            .get_mut(&id)
-                            .and_then(|waiting| waiting.reader.take()),
-                    );
-                }
-                Event::Writable(id) => {
-                    out.extend(
-                        self.streams
-                            .get_mut(&id)
-                            .and_then(|waiting| waiting.writer.take()),
-                    );
-                }
+                Event::Readable(id) => out.extend(self.take_waker(id, Direction::Read)),
+                Event::Writable(id) => out.extend(self.take_waker(id, Direction::Write)),
             }
         }
         let ended = self.session.end().is_some() && !self.end_announced;
         if ended {
             self.end_announced = true;
             changed = true;
-            for waiting in self.streams.values_mut() {
-                out.extend(
-                    waiting
-                        .reader
-                        .take()
-                        .into_iter()
-                        .chain(waiting.writer.take()),
-                );
-            }
+            let waiting = self.streams.values_mut();
+            out.extend(
+                waiting
+                    .flat_map(|Waiting { reader, writer }| [reader.take(), writer.take()])
+                    .flatten(),
+            );
         }
         let send = self.driver.send_idle && self.session.wants_transmit();
         let receive = self.driver.receive_paused && self.session.wants_input();
@@ -199,6 +184,15 @@ impl State {
             out.extend(self.driver.waker.take());
         }
         changed
+    }
+}
+
+impl Waiting {
+    const fn slot(&mut self, direction: Direction) -> &mut Option<Waker> {
+        match direction {
+            Direction::Read => &mut self.reader,
+            Direction::Write => &mut self.writer,
+        }
     }
 }
 

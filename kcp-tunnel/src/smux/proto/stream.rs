@@ -200,11 +200,8 @@ impl Stream {
             frame::put_update(out, id, self.consumed, config.stream_window);
             return true;
         }
-        let len = self
-            .output
-            .len()
-            .min(config.max_frame)
-            .min(self.credit(config.version));
+        let most = config.max_frame.min(self.credit(config.version));
+        let len = self.output.len().min(most);
         if let Some(field) = u16::try_from(len).ok().filter(|&len| len > 0) {
             frame::put_data_header(out, config.version, id, field);
             self.output.drain_into(out, len);
@@ -253,9 +250,13 @@ impl Stream {
     /// Whether the application waits to write, or for FIN to be sent, and can go on; tells only
     /// once.
     pub(super) fn take_writable(&mut self) -> bool {
-        let room = !self.finished && self.output.len() <= SEND_BUFFER / 2;
-        let writable = room || self.is_flushed();
-        (writable || self.peer_deaf) && core::mem::take(&mut self.writer_waiting)
+        let room = self.output.len() <= SEND_BUFFER / 2 || self.peer_deaf;
+        let writable = if self.finished {
+            self.is_flushed()
+        } else {
+            room
+        };
+        writable && core::mem::take(&mut self.writer_waiting)
     }
 
     /// Whether all that was written was sent, with FIN behind it. If not, `take_writable` tells.

@@ -331,6 +331,21 @@ fn closing_after_half_closing_tells_the_peer_to_stop_writing() {
 }
 
 #[test]
+fn a_writer_that_shuts_down_towards_a_closed_peer_waits_for_its_fin_to_be_sent() {
+    let mut pair = Pair::new(&v2().half_close(false));
+    let id = pair.stream();
+    pair.server.write(id, b"lost").unwrap();
+    pair.client.close_stream(pair.now, id);
+    assert!(deliver(pair.now, &mut pair.client, &mut pair.server));
+    pair.server.finish(id).unwrap();
+    assert!(!pair.server.poll_flushed(id).unwrap());
+    assert_eq!(pair.server.events(), []);
+    assert_eq!(pair.server.frames(pair.now), [(1, id.get(), 0)]);
+    assert_eq!(pair.server.events(), [Event::Writable(id)]);
+    assert!(pair.server.poll_flushed(id).unwrap());
+}
+
+#[test]
 fn without_half_close_a_fin_ends_both_directions() {
     let mut pair = Pair::new(&v2().half_close(false));
     let id = pair.stream();
