@@ -178,7 +178,9 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Driver<T> {
             let Some(deadline) = deadline.map(Instant::from_std) else {
                 return Poll::Pending;
             };
-            if self.timer.deadline() != deadline {
+            // Every frame moves the deadline back; setting the timer each time costs more than
+            // waking up early once in a while.
+            if deadline < self.timer.deadline() || self.timer.is_elapsed() {
                 self.timer.as_mut().reset(deadline);
             }
             if self.timer.as_mut().poll(cx).is_pending() {
