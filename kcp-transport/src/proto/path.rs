@@ -8,9 +8,10 @@ use core::net::SocketAddr;
 use std::sync::Arc;
 
 use super::Time;
+use super::arq::segment::HEADER_LEN;
 use super::batch::PacketBatch;
 use super::fec::{Code, Decoder, Encoder};
-use super::layout::{FEC_HEADER_LEN, Layout, PacketWriter};
+use super::layout::{FEC_HEADER_LEN, Layout, MAX_DATAGRAM, PacketWriter};
 use crate::stats::SessionStats;
 
 /// Inner packet types. Source: kcp-go `typeData`, `typeParity`, `typeOOB`.
@@ -47,24 +48,24 @@ impl Path {
         }
     }
 
-    /// Builds a packet of segments that parity protects. Returns the bytes that leave because of it, parity included;
-    /// zero if `fill` wrote nothing.
+    /// Builds a packet of segments that parity protects, with room for one of `longest` bytes in any case: it may have
+    /// been cut when datagrams could be longer. Returns the bytes that leave because of it, parity included; zero if
+    /// `fill` wrote nothing.
     pub(crate) fn send_protected(
         &mut self,
         now: Time,
         batch: &mut PacketBatch,
+        longest: usize,
         fill: impl FnOnce(&mut PacketWriter<'_>),
     ) -> usize {
         let before = self.bytes_sent;
         let Layout {
-            crypto_header,
-            tag,
-            mtu,
-            ..
+            crypto_header, tag, ..
         } = self.layout;
         let headroom = self.layout.headroom();
-        let slot = batch.open(mtu);
-        let mut writer = PacketWriter::new(&mut slot[headroom..mtu - tag]);
+        let payload = self.layout.payload().max(HEADER_LEN + longest);
+        let slot = batch.open(headroom + payload + tag);
+        let mut writer = PacketWriter::new(&mut slot[headroom..headroom + payload]);
         fill(&mut writer);
         let len = writer.len();
         if len == 0 {
@@ -77,9 +78,10 @@ impl Path {
         self.commit(batch, headroom + len + tag);
         self.duplicate(batch, headroom + len + tag);
         for _ in 0..parity {
-            let slot = batch.open(mtu);
+            // As long as the longest packet of the group.
+            let slot = batch.open(MAX_DATAGRAM);
             let encoder = self.encoder.as_mut().expect("it announced the parity");
-            let len = encoder.next_parity(&mut slot[crypto_header..mtu - tag]);
+            let len = encoder.next_parity(&mut slot[crypto_header..MAX_DATAGRAM - tag]);
             let len = len.expect("as many are due as it announced");
             self.commit(batch, crypto_header + len + tag);
         }
