@@ -588,12 +588,10 @@ impl Hub {
                 self.touched.push(index);
             }
             // Plausible packets are well-formed.
-            let _ = entry.session.handle_packet(
-                now,
-                repaired.packet,
-                Origin::Rebuilt,
-                &mut self.pool,
-            );
+            let _ =
+                entry
+                    .session
+                    .handle_packet(now, repaired.packet, Origin::Rebuilt, &mut self.pool);
         }
         self.paths[path as usize].decoder = Some(decoder);
     }

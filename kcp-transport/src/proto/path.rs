@@ -35,7 +35,12 @@ pub(crate) struct Path {
 }
 
 impl Path {
-    pub(crate) fn new(addr: SocketAddr, layout: Layout, code: Option<Arc<Code>>, duplicates: u8) -> Self {
+    pub(crate) fn new(
+        addr: SocketAddr,
+        layout: Layout,
+        code: Option<Arc<Code>>,
+        duplicates: u8,
+    ) -> Self {
         Self {
             addr,
             layout,
@@ -199,6 +204,8 @@ impl Path {
 
 impl fmt::Debug for Path {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Path").field("addr", &self.addr).finish_non_exhaustive()
+        f.debug_struct("Path")
+            .field("addr", &self.addr)
+            .finish_non_exhaustive()
     }
 }
