@@ -2,3 +2,5 @@
 
 pub mod error;
 pub mod proto;
+
+pub use proto::fec::Fec;

@@ -1,0 +1,21 @@
+//! Forward error correction as kcp-go does it: groups of data packets, each followed by parity packets that can stand
+//! in for lost ones.
+//!
+//! | part | job |
+//! |---|---|
+//! | [`Fec`] | how many data and parity packets form a group |
+//! | [`code`] | the Reed-Solomon code: coefficients of parity |
+//! | [`rows`], [`kernel`] | sums of shards times coefficients, and the arithmetic they are made with |
+//!
+//! Knows packets from the FEC header on: what encrypts them lies outside, what they carry is opaque. The part of a packet
+//! that parity protects is called a shard.
+
+mod code;
+mod header;
+#[allow(unsafe_code)] // The only exception of the crate: vector instructions.
+mod kernel;
+mod rows;
+mod shape;
+
+pub(crate) use code::Code;
+pub use shape::Fec;
