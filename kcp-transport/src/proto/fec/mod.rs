@@ -4,6 +4,7 @@
 //! | part | job |
 //! |---|---|
 //! | [`Fec`] | how many data and parity packets form a group |
+//! | [`encoder`] | numbers packets on their way out and folds them into parity |
 //! | [`code`] | the Reed-Solomon code: coefficients of parity |
 //! | [`rows`], [`kernel`] | sums of shards times coefficients, and the arithmetic they are made with |
 //!
@@ -11,11 +12,15 @@
 //! that parity protects is called a shard.
 
 mod code;
+mod encoder;
 mod header;
 #[allow(unsafe_code)] // The only exception of the crate: vector instructions.
 mod kernel;
 mod rows;
 mod shape;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use code::Code;
+pub(crate) use encoder::Encoder;
 pub use shape::Fec;
