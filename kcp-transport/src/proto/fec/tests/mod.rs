@@ -1,5 +1,7 @@
-//! What kcp-go does, and how tests send packets.
+//! Encoder and decoder together, and both against what kcp-go does.
 
+mod change;
+mod loss;
 mod recorded;
 
 use super::*;
