@@ -102,6 +102,7 @@ impl Encoder {
     }
 
     /// Data packets until the open group is complete and its parity sent; 0 if no group is open.
+    #[cfg(test)]
     pub(crate) fn missing_in_group(&self) -> usize {
         match self.collected {
             0 => 0,
@@ -128,7 +129,7 @@ impl Encoder {
 }
 
 /// Time between the last two data packets of a group from which on its parity is not sent: the sender has paused, and
-/// whatever was lost has been sent again. Source: kcp-go `fec.go`, `maxLatency`.
+/// whatever was lost has been sent again. Source: kcp-go, `maxFECEncodeLatency`.
 const MAX_PARITY_DELAY: Duration = Duration::from_millis(500);
 
 #[cfg(test)]
@@ -145,3 +146,6 @@ impl Encoder {
         self.next
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -35,8 +35,10 @@ enum Stage {
 /// What a packet did for its group.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Progress {
+    /// Nothing: it has arrived before.
+    Repeated,
     /// Nothing yet, or nothing any more.
-    None,
+    Pending,
     /// All data packets arrived.
     Complete,
     /// The lost data packets are rebuilt, so many.
@@ -61,7 +63,7 @@ impl Group {
         };
     }
 
-    /// Takes in the packet at `position`. `None` if that has arrived before.
+    /// Takes in the packet at `position`.
     ///
     /// `plausible` is asked whether a KCP packet that was rebuilt can be one.
     pub(super) fn insert(
@@ -71,23 +73,22 @@ impl Group {
         shard: &[u8],
         scratch: &mut Scratch,
         plausible: impl FnMut(&[u8]) -> bool,
-    ) -> Option<Progress> {
+    ) -> Progress {
         if !self.arrived.insert(position) {
-            return None;
+            return Progress::Repeated;
         }
-        let progress = match self.stage {
+        match self.stage {
             Stage::Collecting => {
                 self.keep(position, shard, scratch);
                 self.repair(code, scratch, plausible)
             }
             Stage::Rebuilt if self.agrees(code, position, shard, scratch) => {
                 self.close(scratch);
-                Progress::None
+                Progress::Pending
             }
             Stage::Rebuilt => Progress::Contradiction,
-            Stage::Closed => Progress::None,
-        };
-        Some(progress)
+            Stage::Closed => Progress::Pending,
+        }
     }
 
     /// Keeps nothing any longer.
@@ -131,7 +132,7 @@ impl Group {
     ) -> Progress {
         let data = code.shape().data();
         if self.shards.len() < data {
-            return Progress::None;
+            return Progress::Pending;
         }
         let is_data = |shard: &Shard| usize::from(shard.position) < data;
         if self.shards.iter().all(is_data) {

@@ -7,6 +7,8 @@
 #[cfg(target_arch = "aarch64")]
 mod neon;
 mod scalar;
+#[cfg(any(target_arch = "aarch64", target_arch = "x86_64"))]
+mod tables;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
@@ -86,6 +88,10 @@ impl Kernel {
     ///
     /// From block `filled` of each row on they are overwritten instead. Behind its end the shard counts as zero, so that
     /// whole blocks are defined afterwards.
+    ///
+    /// # Panics
+    ///
+    /// If the rows are shorter than the shard, or fewer than the coefficients.
     pub(super) fn fold(
         self,
         blocks: &mut [Block],
@@ -94,6 +100,7 @@ impl Kernel {
         coefficients: &[u8],
         shard: &[u8],
     ) {
+        assert!(shard.len().div_ceil(BLOCK) * rows <= blocks.len() && coefficients.len() <= rows);
         let mut first = 0;
         for coefficients in coefficients.chunks(4) {
             let blocks = &mut blocks[first..];
@@ -166,7 +173,7 @@ macro_rules! define_fold {
 
             let multipliers = coefficients.map(|coefficient| multiplier(coefficient));
             let step = |at: usize, targets: &mut [Block], source: &[u8; BLOCK]| {
-                let targets: &mut [Block; R] = targets.first_chunk_mut().expect("a block of each row");
+                let targets: &mut [Block; R] = targets.first_chunk_mut().expect("a block of every row");
                 for lane in 0..BLOCK / LANES {
                     let source = load(&source.as_chunks().0[lane]);
                     for (target, multiplier) in targets.iter_mut().zip(&multipliers) {
@@ -187,35 +194,6 @@ macro_rules! define_fold {
     };
 }
 use define_fold;
-
-/// The product of two elements.
-const fn product(a: u8, b: u8) -> u8 {
-    let (mut shifted, mut sum, mut bit) = (a, 0, 0);
-    while bit < 8 {
-        if b >> bit & 1 == 1 {
-            sum ^= shifted;
-        }
-        shifted = (shifted << 1) ^ if shifted >> 7 == 1 { 0x1d } else { 0 };
-        bit += 1;
-    }
-    sum
-}
-
-/// For every coefficient its products with 0 to 15, and with the multiples of 16: `c·x = low[x % 16] + high[x / 16]`.
-static NIBBLES: [[[u8; 16]; 2]; 256] = {
-    let mut tables = [[[0; 16]; 2]; 256];
-    let mut coefficient = 0;
-    while coefficient < 256 {
-        let mut nibble = 0;
-        while nibble < 16 {
-            tables[coefficient][0][nibble] = product(coefficient as u8, nibble as u8);
-            tables[coefficient][1][nibble] = product(coefficient as u8, (nibble as u8) << 4);
-            nibble += 1;
-        }
-        coefficient += 1;
-    }
-    tables
-};
 
 #[cfg(test)]
 mod tests;

@@ -6,10 +6,13 @@
 //! | [`Fec`] | how many data and parity packets form a group |
 //! | [`encoder`] | numbers packets on their way out and folds them into parity |
 //! | [`decoder`] | keeps what a repair may need, and repairs |
+//! | [`group`] | what arrived of one group |
 //! | [`tuner`] | finds out the shape of a peer that is configured otherwise |
-//! | [`code`], [`rows`], [`kernel`] | the Reed-Solomon code: coefficients, sums, arithmetic |
+//! | [`code`], [`solver`] | the Reed-Solomon code: coefficients of parity, and of repair |
+//! | [`rows`], [`kernel`] | sums of shards times coefficients, and the arithmetic they are made with |
 //!
-//! Knows packets from the FEC header on: what encrypts them lies outside, what they carry is opaque.
+//! Knows packets from the FEC header on: what encrypts them lies outside, what they carry is opaque. The part of a packet
+//! that parity protects is called a shard.
 
 #[cfg(feature = "internals")]
 #[doc(hidden)]
@@ -29,7 +32,6 @@ mod tests;
 mod tuner;
 
 pub(crate) use code::Code;
-pub(crate) use decoder::{Decoder, FecCounters};
+pub(crate) use decoder::Decoder;
 pub(crate) use encoder::Encoder;
-pub(crate) use group::{Repaired, Repairs};
 pub use shape::Fec;

@@ -1,6 +1,5 @@
 //! Sums of shards, each multiplied by a coefficient: parity on its way out, or lost data on its way back.
 
-use super::header::MAX_SHARD;
 use super::kernel::{BLOCK, Block, Kernel};
 
 /// Sums that grow together: one pass over a shard adds it to all of them.
@@ -37,10 +36,6 @@ impl Rows {
 
     /// Starts `count` new sums.
     pub(super) fn begin(&mut self, count: usize) {
-        let size = count * MAX_SHARD.div_ceil(BLOCK);
-        if self.blocks.len() < size {
-            self.blocks.resize(size, Block::ZERO);
-        }
         self.count = count;
         self.filled = 0;
         self.len = 0;
@@ -48,15 +43,14 @@ impl Rows {
 
     /// Adds `coefficients[r] · shard` to row `r`; there is a coefficient for every row.
     pub(super) fn add(&mut self, coefficients: &[u8], shard: &[u8]) {
-        debug_assert_eq!(coefficients.len(), self.count);
-        self.kernel.fold(
-            &mut self.blocks,
-            self.count,
-            self.filled,
-            coefficients,
-            shard,
-        );
-        self.filled = self.filled.max(shard.len().div_ceil(BLOCK));
+        let Self { count, filled, .. } = *self;
+        let blocks = shard.len().div_ceil(BLOCK);
+        if self.blocks.len() < blocks * count {
+            self.blocks.resize(blocks * count, Block::ZERO);
+        }
+        self.kernel
+            .fold(&mut self.blocks, count, filled, coefficients, shard);
+        self.filled = filled.max(blocks);
         self.len = self.len.max(shard.len());
     }
 
@@ -80,5 +74,13 @@ impl Rows {
         if let Some(block) = blocks.next() {
             tail.copy_from_slice(&block[..tail.len()]);
         }
+    }
+}
+
+#[cfg(test)]
+impl Rows {
+    /// Bytes of memory held.
+    pub(super) fn capacity(&self) -> usize {
+        self.blocks.capacity() * BLOCK
     }
 }

@@ -8,9 +8,14 @@ use core::fmt;
 /// Any `data` packets of a group suffice to rebuild the others of it. More parity survives more loss and costs
 /// `parity / data` of the bandwidth; larger groups survive longer bursts and repair later. kcptun's default is 10/3.
 ///
-/// Both ends should use the same shape: kcp-go and we follow a peer that uses another, but only after a stretch of
-/// its packets arrived without loss, and lost packets are not rebuilt until then. It cannot change within a session.
+/// Both ends should use the same shape. If not, each follows the other: kcp-go after a stretch of packets without loss,
+/// we after two groups without loss, if they have 64 packets at most. Until then nothing that is lost is rebuilt.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(
+    feature = "serde",
+    serde(try_from = "(usize, usize)", into = "(usize, usize)")
+)]
 pub struct Fec {
     data: u8,
     parity: u8,
@@ -48,7 +53,7 @@ impl Fec {
     }
 
     /// Where the numbering wraps to 0: the largest multiple of the group size that fits, so that group `g` has the
-    /// numbers `g * packets` and following for ever. Source: kcp-go `fec.go`, `paws`.
+    /// numbers `g * packets` and following for ever. Source: kcp-go, `paws`.
     pub(super) const fn wrap(self) -> u32 {
         u32::MAX / self.packets() * self.packets()
     }
@@ -71,6 +76,20 @@ impl Fec {
         } else {
             next.wrapping_add(self.parity as u32)
         }
+    }
+}
+
+impl TryFrom<(usize, usize)> for Fec {
+    type Error = ConfigError;
+
+    fn try_from((data, parity): (usize, usize)) -> Result<Self, ConfigError> {
+        Self::new(data, parity)
+    }
+}
+
+impl From<Fec> for (usize, usize) {
+    fn from(shape: Fec) -> Self {
+        (shape.data(), shape.parity())
     }
 }
 

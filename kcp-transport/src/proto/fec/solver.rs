@@ -66,11 +66,6 @@ impl Solver {
         }
         &self.coefficients
     }
-
-    /// Gives the memory back.
-    pub(super) fn shrink(&mut self) {
-        *self = Self::default();
-    }
 }
 
 /// Inverts a square part of the parity rows in place: Gauss and Jordan's elimination.

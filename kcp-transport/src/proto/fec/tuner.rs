@@ -57,8 +57,7 @@ impl Tuner {
     /// wrap a total order, whatever the peer sends.
     fn sort<'a>(&self, ring: &'a mut [Sample; WINDOW]) -> &'a mut [Sample] {
         let pivot = self.latest().seqid;
-        let taken = usize::try_from(self.taken).unwrap_or(WINDOW).min(WINDOW);
-        let samples = &mut ring[..taken];
+        let samples = &mut ring[..self.taken];
         samples.sort_unstable_by_key(|sample| sample.seqid.wrapping_sub(pivot).cast_signed());
         samples
     }
@@ -82,7 +81,7 @@ fn measure(samples: &[Sample]) -> Option<Fec> {
         .rev()
         .find_map(|gapless| {
             let kinds = || gapless.iter().rev().map(|sample| sample.is_data);
-            Some((pulse(kinds(), true)?, pulse(kinds(), false)?))
+            Some((full_run(kinds(), true)?, full_run(kinds(), false)?))
         })?;
     let shape = Fec::new(data, parity).ok()?;
     (shape.packets() <= MAX_PACKETS).then_some(shape)
@@ -111,9 +110,8 @@ fn dedup(samples: &mut [Sample]) -> &[Sample] {
     &samples[..kept]
 }
 
-/// Length of the first stretch of `kind` that is seen from begin to end. Source: kcp-go `autotune.go`,
-/// `FindPeriod`.
-fn pulse(kinds: impl Iterator<Item = bool>, kind: bool) -> Option<usize> {
+/// Length of the first run of `kind` that is seen from begin to end. Source: kcp-go, `FindPeriod`.
+fn full_run(kinds: impl Iterator<Item = bool>, kind: bool) -> Option<usize> {
     let mut kinds = kinds.skip_while(|&other| other == kind).peekable();
     while kinds.next_if(|&other| other != kind).is_some() {}
     let mut len = 0;
@@ -123,7 +121,7 @@ fn pulse(kinds: impl Iterator<Item = bool>, kind: bool) -> Option<usize> {
     kinds.next().and(Some(len)).filter(|&len| len > 0)
 }
 
-/// Packets remembered: one more on either side than the largest group. Source: kcp-go `autotune.go`, `maxAutoTuneSamples`.
+/// Packets remembered: the largest group and one more on either side. Source: kcp-go, `maxAutoTuneSamples`.
 const WINDOW: usize = 258;
 
 /// Largest group that is learned. Two periods of a larger one hardly ever arrive without a gap on a path that needs
@@ -133,7 +131,7 @@ const MAX_PACKETS: u32 = 64;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::proto::fec::tests::vectors;
+    use crate::proto::fec::tests::{fec, vectors};
     use proptest::prelude::*;
 
     impl Tuner {
@@ -141,7 +139,7 @@ mod tests {
         fn period(&self, kind: bool) -> Option<usize> {
             let mut ring = self.ring;
             let mut gapless = self.sort(&mut ring).chunk_by(|a, b| a.precedes(b));
-            pulse(gapless.next()?.iter().map(|sample| sample.is_data), kind)
+            full_run(gapless.next()?.iter().map(|sample| sample.is_data), kind)
         }
 
         /// Takes in the packets of these numbers as a peer of this shape sends them; returns what is learned first.
@@ -154,10 +152,6 @@ mod tests {
                 .into_iter()
                 .find_map(|seqid| Some((seqid, self.sample(seqid, shape.is_data(seqid))?)))
         }
-    }
-
-    fn fec(data: usize, parity: usize) -> Fec {
-        Fec::new(data, parity).unwrap()
     }
 
     #[test]

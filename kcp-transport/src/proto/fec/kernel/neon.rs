@@ -1,6 +1,7 @@
 //! 64-bit ARM: two table look-ups per vector of 16 bytes.
 
-use super::{BLOCK, Block, NIBBLES, define_fold};
+use super::tables::NIBBLES;
+use super::{BLOCK, Block, define_fold};
 use core::arch::aarch64::{
     uint8x16_t, vandq_u8, vdupq_n_u8, veorq_u8, vld1q_u8, vqtbl1q_u8, vshrq_n_u8, vst1q_u8,
 };

@@ -9,9 +9,9 @@ use reed_solomon_erasure::galois_8::mul;
 fn fold_slowly(rows: &mut [Vec<u8>], filled: usize, coefficients: &[u8], shard: &[u8]) {
     let touched = shard.len().next_multiple_of(BLOCK);
     for (row, &coefficient) in rows.iter_mut().zip(coefficients) {
-        for at in 0..touched {
-            let old = if at < filled * BLOCK { row[at] } else { 0 };
-            row[at] = old ^ mul(coefficient, shard.get(at).copied().unwrap_or(0));
+        for (at, byte) in row[..touched].iter_mut().enumerate() {
+            let old = if at < filled * BLOCK { *byte } else { 0 };
+            *byte = old ^ mul(coefficient, shard.get(at).copied().unwrap_or(0));
         }
     }
 }

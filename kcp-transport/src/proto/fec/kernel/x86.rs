@@ -2,7 +2,8 @@
 
 /// Vectors of 16 bytes: every processor since 2006.
 pub(super) mod ssse3 {
-    use crate::proto::fec::kernel::{BLOCK, Block, NIBBLES, define_fold};
+    use crate::proto::fec::kernel::tables::NIBBLES;
+    use crate::proto::fec::kernel::{BLOCK, Block, define_fold};
     use core::arch::x86_64::{
         __m128i, _mm_and_si128, _mm_loadu_si128, _mm_set1_epi8, _mm_shuffle_epi8, _mm_srli_epi64,
         _mm_storeu_si128, _mm_xor_si128,
@@ -55,7 +56,8 @@ pub(super) mod ssse3 {
 
 /// Vectors of 32 bytes.
 pub(super) mod avx2 {
-    use crate::proto::fec::kernel::{BLOCK, Block, NIBBLES, define_fold};
+    use crate::proto::fec::kernel::tables::NIBBLES;
+    use crate::proto::fec::kernel::{BLOCK, Block, define_fold};
     use core::arch::x86_64::{
         __m256i, _mm256_and_si256, _mm256_loadu_si256, _mm256_set1_epi8, _mm256_shuffle_epi8,
         _mm256_srli_epi64, _mm256_storeu_si256, _mm256_xor_si256,
@@ -216,7 +218,7 @@ static MATRICES: [u64; 256] = {
     while coefficient < 256 {
         let mut column = 0;
         while column < 8 {
-            let image = super::product(coefficient as u8, 1 << column);
+            let image = super::tables::product(coefficient as u8, 1 << column);
             let mut row = 0;
             while row < 8 {
                 let bit = (image >> row & 1) as u64;

@@ -20,27 +20,27 @@ macro_rules! vectors {
 }
 pub(super) use vectors;
 
-fn fec(data: usize, parity: usize) -> Fec {
+pub(super) fn fec(data: usize, parity: usize) -> Fec {
     Fec::new(data, parity).unwrap()
 }
 
-fn ms(millis: u64) -> Time {
+pub(super) fn ms(millis: u64) -> Time {
     Time::from_millis(millis)
 }
 
 /// Sends a payload.
-fn data_packet(encoder: &mut Encoder, now: Time, payload: &[u8]) -> Vec<u8> {
+pub(super) fn data_packet(encoder: &mut Encoder, now: Time, payload: &[u8]) -> Vec<u8> {
     let mut packet = [&[0; header::HEADER], payload].concat();
     encoder.fold(now, &mut packet);
     packet
 }
 
-fn seqid(packet: &[u8]) -> u32 {
+pub(super) fn seqid(packet: &[u8]) -> u32 {
     u32::from_le_bytes(*packet.first_chunk().unwrap())
 }
 
 /// Makes the parity that is due.
-fn parity_packets(encoder: &mut Encoder) -> Vec<Vec<u8>> {
+pub(super) fn parity_packets(encoder: &mut Encoder) -> Vec<Vec<u8>> {
     let mut packets = Vec::new();
     let mut out = [0; header::MAX_PACKET];
     while let Some(len) = encoder.next_parity(&mut out) {
@@ -50,7 +50,10 @@ fn parity_packets(encoder: &mut Encoder) -> Vec<Vec<u8>> {
 }
 
 /// Sends payloads at once and returns all packets, parity behind its group.
-fn send<'a>(encoder: &mut Encoder, payloads: impl IntoIterator<Item = &'a [u8]>) -> Vec<Vec<u8>> {
+pub(super) fn send<'a>(
+    encoder: &mut Encoder,
+    payloads: impl IntoIterator<Item = &'a [u8]>,
+) -> Vec<Vec<u8>> {
     let mut packets = Vec::new();
     for payload in payloads {
         packets.push(data_packet(encoder, Time::ZERO, payload));

@@ -1,7 +1,9 @@
 //! Packets recorded from kcp-go.
 
 use super::*;
+use crate::proto::fec::decoder::FecCounters;
 use crate::proto::fec::group::Repaired;
+use crate::proto::fec::header::{HEADER, Kind};
 use serde_json::Value;
 
 fn hex(value: &Value) -> Vec<u8> {
@@ -57,6 +59,15 @@ fn packets_are_those_that_kcp_go_sends() {
                 "{name}"
             );
         }
+    }
+}
+
+#[test]
+fn datagrams_that_pass_by_the_session_are_told_apart() {
+    for case in list(&vectors!("fec.json")["oob"]) {
+        let packet = hex(&case["packet"]);
+        assert_eq!(Kind::of(&packet), Some(Kind::OutOfBand));
+        assert!(packet[HEADER..].ends_with(&hex(&case["payload"])));
     }
 }
 
