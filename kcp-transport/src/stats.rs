@@ -165,6 +165,7 @@ impl EndpointStats {
     }
 
     /// Adds the counters of another endpoint.
+    #[cfg(feature = "tokio")]
     pub(crate) fn add(&mut self, other: &Self) {
         self.sessions.add(&other.sessions);
         self.active_opens += other.active_opens;
