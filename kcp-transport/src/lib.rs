@@ -40,10 +40,11 @@ pub use messages::KcpMessages;
 #[cfg(feature = "tokio")]
 pub use stream::{KcpStream, OwnedReadHalf, OwnedWriteHalf, SessionInfo};
 
-/// What benchmarks need to see of the inside. Not part of the API.
+/// What benchmarks and fuzz targets need to see of the inside. Not part of the API.
 #[cfg(feature = "internals")]
 #[doc(hidden)]
 pub mod internals {
     pub use crate::proto::crypto::bench as crypto;
     pub use crate::proto::fec::bench as fec;
+    pub use crate::proto::inspect as packets;
 }

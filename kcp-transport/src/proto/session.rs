@@ -374,9 +374,9 @@ impl Session {
     pub(crate) fn handle_consumed(&mut self, bytes: usize, messages: u32, pool: &mut Pool) {
         self.receiver.handle_consumed(bytes, messages, pool);
         self.notices.readable |= self.receiver.is_readable();
-        // A window that was nearly closed and is open again is told at once: the peer may be waiting for it.
+        // A window at least twice as open as told is told at once: the peer may be waiting for it.
         let free = self.receiver.free_window();
-        self.tell_window |= free / 2 > self.told_window && free / 4 >= self.told_window / 2;
+        self.tell_window |= free > self.told_window && free / 2 >= self.told_window;
     }
 
     /// Queues an out-of-band message; dropped when too many wait.
