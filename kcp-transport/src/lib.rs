@@ -45,4 +45,5 @@ pub use stream::{KcpStream, OwnedReadHalf, OwnedWriteHalf, SessionInfo};
 #[doc(hidden)]
 pub mod internals {
     pub use crate::proto::crypto::bench as crypto;
+    pub use crate::proto::fec::bench as fec;
 }

@@ -1,10 +1,14 @@
 //! The public API over real sockets on loopback.
 
+use std::future::poll_fn;
 use std::io::IoSlice;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_core::Stream as _;
+use kcp_transport::mux::MuxConfig;
 use kcp_transport::{
     Cipher, Config, ConnectError, Connector, Endpoint, Fec, KcpMessages, KcpStream, Listener,
     SendError, SessionError, UdpSocket,
@@ -127,7 +131,7 @@ async fn names_are_resolved_and_unresolvable_ones_refused() {
 async fn it_is_a_tower_service() {
     let addr = echo_listener(V4, Config::default()).await;
     let mut service = Connector::new(Config::default());
-    std::future::poll_fn(|cx| service.poll_ready(cx))
+    poll_fn(|cx| service.poll_ready(cx))
         .await
         .expect("always ready");
     let mut stream = service.call(addr).await.expect("opened");
@@ -356,4 +360,47 @@ async fn statistics_tell_what_happened() {
     assert_eq!((stats.bytes_sent, stats.bytes_received), (100_000, 100_000));
     assert!(stats.rtt.is_some() && stats.packets_sent >= 73);
     assert!(stats.useful_ratio() > 0.9, "{}", stats.useful_ratio());
+}
+
+#[tokio::test]
+async fn streams_share_a_session_and_know_it() {
+    let config = Config::default();
+    let listener = Listener::bind(V4, config.clone()).await.expect("bound");
+    let addr = listener.local_addr();
+    let mut incoming = listener.mux(MuxConfig::default());
+    tokio::spawn(async move {
+        while let Some(Ok(stream)) = poll_fn(|cx| Pin::new(&mut incoming).poll_next(cx)).await {
+            let (mut reader, mut writer) = tokio::io::split(stream);
+            tokio::spawn(async move {
+                tokio::io::copy(&mut reader, &mut writer)
+                    .await
+                    .expect("echoed");
+                writer.shutdown().await.expect("half-closed");
+            });
+        }
+    });
+    let mut connector = Connector::new(config).mux(MuxConfig::default());
+    let mut convs = Vec::new();
+    for len in [1, 100_000] {
+        poll_fn(|cx| connector.poll_ready(cx)).await.expect("ready");
+        let mut stream = connector.call(addr).await.expect("opened");
+        let session = stream
+            .connection_info()
+            .session
+            .clone()
+            .expect("a KCP session");
+        let data = pattern(len);
+        let mut back = Vec::new();
+        let (mut reader, mut writer) = tokio::io::split(&mut stream);
+        let write = async {
+            writer.write_all(&data).await.expect("open");
+            writer.shutdown().await.expect("half-closed");
+        };
+        let (_, read) = tokio::join!(write, reader.read_to_end(&mut back));
+        read.expect("ended by the peer");
+        assert!(back == data);
+        assert!(session.stats().bytes_received >= len as u64);
+        convs.push(session.conv());
+    }
+    assert_eq!(convs[0], convs[1]);
 }

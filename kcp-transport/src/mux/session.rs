@@ -17,19 +17,30 @@ use super::error::MuxError;
 use super::gate::Gate;
 use super::ledger::Mode;
 use super::stream::MuxStream;
+use crate::stream::{KcpStream, SessionInfo};
 
 /// What is known of the connection below a session.
 ///
 /// Given when the session is made, and handed out by each of its streams.
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
+#[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct ConnectionInfo {
     /// Address of the peer.
     pub peer_addr: Option<SocketAddr>,
     /// Our own address.
     pub local_addr: Option<SocketAddr>,
-    /// Number of the KCP conversation.
-    pub conv: Option<u32>,
+    /// The KCP session, if it is one: its number and its live statistics.
+    pub session: Option<SessionInfo>,
+}
+
+impl From<&KcpStream> for ConnectionInfo {
+    fn from(stream: &KcpStream) -> Self {
+        Self {
+            peer_addr: Some(stream.peer_addr()),
+            local_addr: Some(stream.local_addr()),
+            session: Some(stream.info()),
+        }
+    }
 }
 
 /// A snapshot of a session.

@@ -17,7 +17,7 @@ use super::batch::PacketBatch;
 use super::chunk::{Chunk, Pool};
 use super::crypto::{Nonces, OpenError};
 use super::deadlines::Deadlines;
-use super::fec::Decoder;
+use super::fec::{Code, Decoder};
 use super::packet::{Inner, Packet};
 use super::path::Path;
 use super::session::Session;
@@ -107,6 +107,7 @@ pub enum Change {
 #[derive(Debug)]
 pub struct Hub {
     config: Arc<Config>,
+    code: Option<Arc<Code>>,
     nonces: Nonces,
     accepting: bool,
     sessions: Slab<Entry>,
@@ -140,6 +141,7 @@ impl Hub {
         );
         Self {
             nonces: Nonces::new(seed),
+            code: config.fec.map(Code::new),
             config,
             accepting,
             sessions: Slab::new(),
@@ -568,24 +570,31 @@ impl Hub {
             .decoder
             .take()
             .unwrap_or_else(|| Decoder::new(None));
-        decoder.accept(packet, |rebuilt| {
-            let candidates = &self.paths[path as usize].sessions;
-            let taker = candidates
-                .iter()
-                .copied()
-                .find(|&index| self.sessions[index as usize].session.would_accept(rebuilt));
-            let Some(index) = taker else {
-                return false;
+        let candidates = &self.paths[path as usize].sessions;
+        let sessions = &mut self.sessions;
+        let taker = |sessions: &Slab<Entry>, rebuilt: &[u8]| {
+            let mut candidates = candidates.iter().copied();
+            candidates.find(|&index| sessions[index as usize].session.would_accept(rebuilt))
+        };
+        let repairs = decoder.accept(packet, |rebuilt| taker(sessions, rebuilt).is_some());
+        for repaired in repairs {
+            // An earlier one of the same group may have made this one implausible.
+            let Some(index) = taker(sessions, repaired.packet) else {
+                continue;
             };
-            if !self.sessions[index as usize].touched {
-                self.sessions[index as usize].touched = true;
+            let entry = &mut sessions[index as usize];
+            if !entry.touched {
+                entry.touched = true;
                 self.touched.push(index);
             }
-            self.sessions[index as usize]
-                .session
-                .handle_packet(now, rebuilt, Origin::Rebuilt, &mut self.pool)
-                .is_ok()
-        });
+            // Plausible packets are well-formed.
+            let _ = entry.session.handle_packet(
+                now,
+                repaired.packet,
+                Origin::Rebuilt,
+                &mut self.pool,
+            );
+        }
         self.paths[path as usize].decoder = Some(decoder);
     }
 
@@ -626,11 +635,11 @@ impl Hub {
     }
 
     fn insert(&mut self, now: Time, peer: SocketAddr, conv: u32) -> u32 {
-        let config = &self.config;
+        let (config, code) = (&self.config, &self.code);
         let paths = &mut self.paths;
         let path = *self.by_addr.entry(peer).or_insert_with(|| {
             let layout = config.layout(config.mtu);
-            paths.insert(Path::new(peer, layout, config.fec, config.duplicates)) as u32
+            paths.insert(Path::new(peer, layout, code.clone(), config.duplicates)) as u32
         });
         let mss = self.paths[path as usize].layout().mss();
         self.generation = self.generation.wrapping_add(1);

@@ -313,7 +313,8 @@ impl Session {
                 path.send_oob(batch, self.conv, &data);
             } else if self.hold_until.is_none() && self.sender.wants_transmit(now) {
                 let envelope = self.envelope();
-                let sent = path.send_protected(now, batch, |packet| {
+                let longest = self.sender.next_len(now);
+                let sent = path.send_protected(now, batch, longest, |packet| {
                     self.sender.fill(now, envelope, packet, &mut self.stats);
                     if packet.len() > 0 && !self.sender.wants_transmit(now) {
                         self.write_control(envelope, packet);

@@ -343,13 +343,14 @@ async fn sessions_end_with_the_last_connector_and_the_last_stream() {
 #[tokio::test(start_paused = true)]
 async fn a_stream_knows_its_connection() {
     let describe = |_: &DuplexStream| ConnectionInfo {
-        conv: Some(7),
+        local_addr: Some(([127, 0, 0, 1], 7).into()),
         ..Default::default()
     };
     let network = Network::default();
     let mut connector = MuxConnector::with_info(network, MuxConfig::default(), describe);
     let (_, stream) = open(&mut connector, 'a').await.unwrap();
-    assert_eq!(stream.connection_info().conv, Some(7));
+    let local = stream.connection_info().local_addr;
+    assert_eq!(local, Some(([127, 0, 0, 1], 7).into()));
 }
 
 // ConcurrencyLimit panics if it is called before it is ready.

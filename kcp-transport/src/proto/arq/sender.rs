@@ -265,6 +265,15 @@ impl Sender {
             && self.pacer.allows(now)
     }
 
+    /// Bytes of data that the next segment to leave may carry: one sent again is as long as when it was cut.
+    pub(crate) fn next_len(&self, now: Time) -> usize {
+        let copy = self.copies.next().filter(|&(due, _)| due <= now);
+        let again = self.resend.front().copied().or(copy.map(|(_, sn)| sn));
+        again
+            .and_then(|sn| sn.index_from(self.una, self.flight.len()))
+            .map_or(self.mss, |index| self.flight[index].len.into())
+    }
+
     /// Writes segments to one packet until it is full or nothing more may leave. Returns whether anything was written.
     pub(crate) fn fill(
         &mut self,

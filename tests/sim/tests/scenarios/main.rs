@@ -1,0 +1,16 @@
+//! What must hold, in simulated time. One module per concern; every run repeats from the seed that a failure prints.
+
+mod transfers;
+
+use std::time::Duration;
+
+use sim::LinkConfig;
+
+fn secs(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+/// The link that `text` describes.
+fn link(text: &str) -> LinkConfig {
+    text.parse().expect("a description of a link")
+}
