@@ -14,6 +14,9 @@
 //! Knows packets from the FEC header on: what encrypts them lies outside, what they carry is opaque. The part of a packet
 //! that parity protects is called a shard.
 
+#[cfg(feature = "internals")]
+#[doc(hidden)]
+pub mod bench;
 mod code;
 mod decoder;
 mod encoder;
