@@ -22,6 +22,8 @@ const OOB_SEQUENCE: u32 = u32::MAX;
 pub(crate) struct Path {
     pub(crate) addr: SocketAddr,
     layout: Layout,
+    /// The longest datagram so far: segments cut for it are sent again as they are.
+    longest: usize,
     encoder: Option<Encoder>,
     /// Taken out while it hands rebuilt packets to the sessions.
     pub(crate) decoder: Option<Decoder>,
@@ -37,6 +39,7 @@ impl Path {
         Self {
             addr,
             layout,
+            longest: layout.mtu,
             encoder: fec.map(Encoder::new),
             decoder: fec.map(|fec| Decoder::new(Some(fec))),
             sessions: Vec::new(),
@@ -56,14 +59,12 @@ impl Path {
     ) -> usize {
         let before = self.bytes_sent;
         let Layout {
-            crypto_header,
-            tag,
-            mtu,
-            ..
+            crypto_header, tag, ..
         } = self.layout;
         let headroom = self.layout.headroom();
-        let slot = batch.open(mtu);
-        let mut writer = PacketWriter::new(&mut slot[headroom..mtu - tag]);
+        let limit = self.layout.payload();
+        let slot = batch.open(self.longest);
+        let mut writer = PacketWriter::limited(&mut slot[headroom..self.longest - tag], limit);
         fill(&mut writer);
         let len = writer.len();
         if len == 0 {
@@ -76,9 +77,9 @@ impl Path {
         self.commit(batch, headroom + len + tag);
         self.duplicate(batch, headroom + len + tag);
         for index in 0..parity {
-            let slot = batch.open(mtu);
+            let slot = batch.open(self.longest);
             let encoder = self.encoder.as_mut().expect("it announced the parity");
-            let len = encoder.write_parity(index, &mut slot[crypto_header..mtu - tag]);
+            let len = encoder.write_parity(index, &mut slot[crypto_header..self.longest - tag]);
             self.commit(batch, crypto_header + len + tag);
         }
         (self.bytes_sent - before) as usize
@@ -143,6 +144,7 @@ impl Path {
 
     /// Changes the longest datagram.
     pub(crate) fn set_layout(&mut self, layout: Layout) {
+        self.longest = self.longest.max(layout.mtu);
         self.layout = layout;
     }
 

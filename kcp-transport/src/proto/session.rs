@@ -424,8 +424,10 @@ impl Session {
         self.sender.set(now, change);
     }
 
-    pub(crate) fn set_receive_window(&mut self, window: u32) {
+    pub(crate) fn set_receive_window(&mut self, window: u32, pool: &mut Pool) {
         self.receiver.set_window(window);
+        // A larger one may take in what waited, and the peer should know.
+        self.handle_consumed(0, 0, pool);
     }
 
     pub(crate) fn set_stream_mode(&mut self, enabled: bool) {

@@ -274,7 +274,7 @@ impl Sender {
         stats: &mut SessionStats,
     ) -> bool {
         let before = packet.len();
-        while let Some(sn) = self.next_segment(now, packet.room(), stats) {
+        while let Some(sn) = self.next_segment(now, packet, stats) {
             self.emit(now, sn, envelope, packet, stats);
         }
         packet.len() > before
@@ -393,9 +393,14 @@ impl Sender {
             || (self.buffer.unsent() > 0 && self.flight.len() < self.limit() as usize)
     }
 
-    /// The segment to send next into `room` bytes: lost ones first, then due copies, then new ones.
-    fn next_segment(&mut self, now: Time, room: usize, stats: &mut SessionStats) -> Option<Seq> {
-        let room = room.checked_sub(HEADER_LEN)?;
+    /// The segment to send next if `packet` has room for it: lost ones first, then due copies, then new ones.
+    fn next_segment(
+        &mut self,
+        now: Time,
+        packet: &PacketWriter<'_>,
+        stats: &mut SessionStats,
+    ) -> Option<Seq> {
+        let room = packet.room_for_old().checked_sub(HEADER_LEN)?;
         while let Some(&sn) = self.resend.front() {
             match sn.index_from(self.una, self.flight.len()) {
                 Some(index) if !self.flight[index].acked => {
@@ -433,7 +438,7 @@ impl Sender {
                 Some(_) | None => self.copies.pop(0),
             }
         }
-        self.number_next(now, room)
+        self.number_next(now, packet.room().checked_sub(HEADER_LEN)?)
     }
 
     /// Numbers the next new segment if the window and `room` allow it.
