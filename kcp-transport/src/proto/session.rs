@@ -245,7 +245,7 @@ impl Session {
             self.ask_window = true;
         }
         if due(self.hold_until) {
-            self.hold_until = None;
+            self.flush();
         }
         if due(self.keepalive_at) {
             self.ask_window = true;
@@ -282,14 +282,10 @@ impl Session {
             State::Open => None,
             State::Closing { until } | State::TimeWait { until } => Some(until),
         };
-        let sender = self.sender.poll_timeout();
-        let sender = match self.hold_until {
-            Some(hold) => sender.map(|at| at.max(hold)).or(Some(hold)),
-            None => sender,
-        };
         let idle = self.idle_timeout.map(|timeout| self.last_heard + timeout);
         let times = [
-            sender,
+            self.sender.poll_timeout(),
+            self.hold_until,
             self.ack_at,
             self.keepalive_at,
             self.shrink_at,
@@ -301,9 +297,7 @@ impl Session {
 
     /// Whether a packet should leave now.
     pub(crate) fn wants_transmit(&mut self, now: Time) -> bool {
-        self.wants_control(now)
-            || !self.oob_out.is_empty()
-            || (self.hold_until.is_none() && self.sender.wants_transmit(now))
+        self.wants_control(now) || !self.oob_out.is_empty() || self.sender.wants_transmit(now)
     }
 
     /// Builds packets until nothing more may leave or the batch is full.
@@ -311,7 +305,7 @@ impl Session {
         while !batch.is_full() {
             if let Some(data) = self.oob_out.pop_front() {
                 path.send_oob(batch, self.conv, &data);
-            } else if self.hold_until.is_none() && self.sender.wants_transmit(now) {
+            } else if self.sender.wants_transmit(now) {
                 let envelope = self.envelope();
                 let sent = path.send_protected(now, batch, |packet| {
                     self.sender.fill(now, envelope, packet, &mut self.stats);
@@ -343,11 +337,12 @@ impl Session {
         let cut = self.messages || !self.stream_mode;
         if self.write_delay && self.hold_until.is_none() && self.sender.unsent() == 0 {
             self.hold_until = Some(now + self.sender.settings().interval);
+            self.sender.hold(true);
         }
         self.sender.write(chunk, cut, pool);
         let full_window = self.sender.settings().window as usize * self.sender.mss();
         if self.sender.unsent() >= full_window.min(self.send_buffer) {
-            self.hold_until = None;
+            self.flush();
         }
         self.write_blocked = !self.is_writable();
     }
@@ -355,6 +350,7 @@ impl Session {
     /// Sends what waits for more to be written.
     pub(crate) fn flush(&mut self) {
         self.hold_until = None;
+        self.sender.hold(false);
     }
 
     /// Whether the application may write more.

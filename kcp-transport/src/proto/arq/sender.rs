@@ -105,6 +105,8 @@ pub(crate) struct Sender {
     probes: u32,
     /// When losses must be looked for again.
     detect_at: Option<Time>,
+    /// New data waits for more; what was sent before is sent again all the same.
+    held: bool,
 }
 
 impl Sender {
@@ -140,6 +142,7 @@ impl Sender {
             last_progress: now,
             probes: 0,
             detect_at: None,
+            held: false,
         };
         sender.update_pacing(now);
         sender
@@ -294,6 +297,11 @@ impl Sender {
         }
     }
 
+    /// Holds new data back, or lets it go.
+    pub(crate) fn hold(&mut self, held: bool) {
+        self.held = held;
+    }
+
     /// Changes limits and timers of the live session.
     pub(crate) fn set(&mut self, now: Time, change: impl FnOnce(&mut Settings)) {
         change(&mut self.settings);
@@ -389,8 +397,12 @@ impl Sender {
 
     /// Whether a lost or a new segment could leave, were it not for pacing.
     fn has_segment(&self) -> bool {
-        !self.resend.is_empty()
-            || (self.buffer.unsent() > 0 && self.flight.len() < self.limit() as usize)
+        !self.resend.is_empty() || self.may_number()
+    }
+
+    /// Whether data that no segment holds may leave.
+    fn may_number(&self) -> bool {
+        !self.held && self.buffer.unsent() > 0 && self.flight.len() < self.limit() as usize
     }
 
     /// The segment to send next if `packet` has room for it: lost ones first, then due copies, then new ones.
@@ -445,7 +457,7 @@ impl Sender {
     fn number_next(&mut self, now: Time, room: usize) -> Option<Seq> {
         let ahead = self.buffer.unsent_before_cut();
         let len = ahead.min(self.mss);
-        if len == 0 || len > room || self.flight.len() >= self.limit() as usize {
+        if len > room || !self.may_number() {
             return None;
         }
         let fragments_after = if self.fragments {
