@@ -178,7 +178,10 @@ impl Session {
             if una.is_none_or(|una| una.precedes(header.una)) {
                 una = Some(header.una);
             }
-            window = Some(header.window);
+            // Overtaken by a newer packet, it tells an older window.
+            if !header.una.precedes(self.sender.una()) {
+                window = Some(header.window);
+            }
             match header.command {
                 Command::Ack => {
                     acked = true;
@@ -329,8 +332,12 @@ impl Session {
         self.update_writable();
     }
 
-    /// Queues bytes of the application.
+    /// Queues bytes of the application; none are ignored, since nobody could read an empty message.
     pub(crate) fn write(&mut self, now: Time, chunk: Chunk, pool: &mut Pool) {
+        if chunk.is_empty() {
+            pool.give(chunk);
+            return;
+        }
         self.stats.bytes_sent += chunk.len() as u64;
         self.drain_wanted = false;
         self.touch(now);
@@ -369,9 +376,11 @@ impl Session {
     pub(crate) fn handle_consumed(&mut self, bytes: usize, messages: u32, pool: &mut Pool) {
         self.receiver.handle_consumed(bytes, messages, pool);
         self.notices.readable |= self.receiver.is_readable();
-        // A window that was nearly closed and is open again is told at once: the peer may be waiting for it.
-        let free = self.receiver.free_window();
-        self.tell_window |= free / 2 > self.told_window && free / 4 >= self.told_window / 2;
+        // A window that was nearly closed and is open again is told at once: the peer may be waiting for it. Steps of
+        // less than a quarter are not worth a packet.
+        let (told, free) = (u32::from(self.told_window), self.receiver.free_window());
+        let quarter = (self.receiver.window() / 4).max(1);
+        self.tell_window |= told <= quarter && u32::from(free) >= told + quarter;
     }
 
     /// Queues an out-of-band message; dropped when too many wait.

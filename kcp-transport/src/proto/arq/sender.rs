@@ -332,6 +332,11 @@ impl Sender {
         self.mss
     }
 
+    /// The oldest segment that the peer has not passed.
+    pub(crate) fn una(&self) -> Seq {
+        self.una
+    }
+
     /// Whether `una` may come from an honest peer: it lies within what was ever sent and not yet passed, or before.
     pub(crate) fn is_plausible_una(&self, una: Seq) -> bool {
         !self.next.precedes(una)
