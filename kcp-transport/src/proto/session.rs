@@ -504,6 +504,7 @@ impl Session {
         self.update_writable();
         self.update_drained();
         if valid && origin == Origin::Wire {
+            self.sender.handle_heard();
             self.last_heard = now;
             self.keepalive_at = self.keepalive.map(|interval| now + interval);
             if !self.heard {
