@@ -13,6 +13,7 @@ use slab::Slab;
 
 use super::Time;
 use super::arq::receiver::Origin;
+use super::arq::sender::Settings;
 use super::batch::PacketBatch;
 use super::chunk::{Chunk, Pool};
 use super::crypto::{Nonces, OpenError};
@@ -87,7 +88,7 @@ pub enum Change {
     NoDelay(bool, Duration, u32),
     /// Send and receive window.
     Windows(Window, Window),
-    /// Longest datagram.
+    /// Longest datagram to this peer, of every session with it.
     Mtu(Mtu),
     /// Whether writes may share a segment.
     StreamMode(bool),
@@ -255,8 +256,12 @@ impl Hub {
         !self.ready.is_empty()
     }
 
-    /// News for the handles, in the order in which it came up.
+    /// News for the handles. That a session ended comes before all that is new of others, because one of them may
+    /// have taken its place and index.
     pub fn poll_event(&mut self) -> Option<Event> {
+        if let Some((key, error, stats)) = self.ended.pop_front() {
+            return Some(Event::Ended(key, error, stats));
+        }
         while let Some(&index) = self.noticed.front() {
             let Some(entry) = self.sessions.get_mut(index as usize) else {
                 self.noticed.pop_front();
@@ -287,8 +292,7 @@ impl Hub {
             };
             return Some(event);
         }
-        let (key, error, stats) = self.ended.pop_front()?;
-        Some(Event::Ended(key, error, stats))
+        None
     }
 
     /// Takes an accepted session off the backlog: its handle has an owner now.
@@ -408,31 +412,38 @@ impl Hub {
 
     /// Changes a live session.
     pub fn change(&mut self, now: Time, key: SessionKey, change: Change) {
-        let config = Arc::clone(&self.config);
-        self.with_session(now, key, |session, path, _| match change {
-            Change::NoDelay(nodelay, interval, resend) => session.set(now, |settings| {
+        match change {
+            Change::NoDelay(nodelay, interval, resend) => self.set(now, key, |settings| {
                 settings.nodelay = nodelay;
                 settings.interval = interval;
                 settings.resend = resend;
             }),
             Change::Windows(send, receive) => {
-                session.set(now, |settings| settings.window = send.into());
-                session.set_receive_window(receive.into());
+                self.set(now, key, |settings| settings.window = send.into());
+                self.with_session(now, key, |session, _, pool| {
+                    session.set_receive_window(receive.into(), pool);
+                });
             }
-            Change::Mtu(mtu) => {
-                let layout = config.layout(mtu);
-                path.set_layout(layout);
-                session.set_mss(layout.mss());
+            Change::Mtu(mtu) => self.set_mtu(key, mtu),
+            Change::StreamMode(enabled) => {
+                self.with_session(now, key, |session, _, _| session.set_stream_mode(enabled));
             }
-            Change::StreamMode(enabled) => session.set_stream_mode(enabled),
-            Change::WriteDelay(enabled) => session.set_write_delay(enabled),
-            Change::AckNoDelay(enabled) => session.set_ack_no_delay(enabled),
-            Change::Duplicates(copies) => path.set_duplicates(copies),
+            Change::WriteDelay(enabled) => {
+                self.with_session(now, key, |session, _, _| session.set_write_delay(enabled));
+            }
+            Change::AckNoDelay(enabled) => {
+                self.with_session(now, key, |session, _, _| session.set_ack_no_delay(enabled));
+            }
+            Change::Duplicates(copies) => {
+                self.with_session(now, key, |_, path, _| path.set_duplicates(copies));
+            }
             Change::MaxBandwidth(rate) => {
-                session.set(now, |settings| settings.max_bandwidth = rate.max(1));
+                self.set(now, key, |settings| settings.max_bandwidth = rate.max(1));
             }
-            Change::ParityLimit(limit) => path.set_parity_limit(limit),
-        });
+            Change::ParityLimit(limit) => {
+                self.with_session(now, key, |_, path, _| path.set_parity_limit(limit));
+            }
+        }
     }
 
     /// Stops or resumes taking sessions from peers.
@@ -497,6 +508,24 @@ impl Hub {
                 &mut self.pool,
             );
             self.file(now, key.index);
+        }
+    }
+
+    /// Changes limits and timers of a live session.
+    fn set(&mut self, now: Time, key: SessionKey, change: impl FnOnce(&mut Settings)) {
+        self.with_session(now, key, |session, _, _| session.set(now, change));
+    }
+
+    /// Changes the longest datagram of the session's path. No session there may cut longer segments from now on.
+    fn set_mtu(&mut self, key: SessionKey, mtu: Mtu) {
+        let Some(path) = self.entry(key).map(|entry| entry.path as usize) else {
+            return;
+        };
+        let path = &mut self.paths[path];
+        path.set_layout(self.config.layout(mtu));
+        for &index in &path.sessions {
+            let session = &mut self.sessions[index as usize].session;
+            session.set_mss(path.layout().mss());
         }
     }
 
