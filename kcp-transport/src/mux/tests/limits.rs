@@ -151,3 +151,22 @@ async fn a_stream_of_the_peer_is_acknowledged_as_it_arrives() {
     let acknowledged = peer.recv_header().await;
     assert_eq!((acknowledged.flags, acknowledged.stream), (ACK, 1));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_number_that_the_peer_uses_twice_does_not_upset_the_count() {
+    let (mut peer, session, mut incoming) = RawPeer::with_server(limited(1, 2));
+    peer.send(Kind::WindowUpdate, SYN, 1, 0).await;
+    let first = soon(incoming.accept()).await.unwrap();
+    // The header comes while the number is in use, the body when it is not any more.
+    peer.send(Kind::Data, SYN, 1, 5).await;
+    sleep(SECOND).await;
+    drop(first);
+    sleep(SECOND).await;
+    peer.io.write_all(b"again").await.unwrap();
+    let second = soon(incoming.accept()).await.unwrap();
+    assert_eq!(session.stats().inbound, 1);
+    drop(second);
+    sleep(SECOND).await;
+    assert_eq!(session.stats().inbound, 0);
+    assert!(!session.is_closed());
+}

@@ -2,6 +2,7 @@
 
 mod connector;
 mod ends;
+mod frames;
 mod incoming;
 mod lifetime;
 mod limits;
