@@ -279,12 +279,17 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Driver<IO> {
         Ok(())
     }
 
+    /// Takes what has come and lets yamux work, at least once: streams may have something to send.
     fn receive(&mut self, cx: &mut Context<'_>, now: Instant) -> Result<(), MuxError> {
-        for _ in 0..RECEIVE_BUDGET {
-            let received = self.poll_receive(cx, now)?;
-            self.poll_mux(cx)?;
+        let mut received = self.poll_receive(cx, now)?;
+        self.poll_mux(cx)?;
+        for _ in 1..RECEIVE_BUDGET {
             if !received {
                 return Ok(());
+            }
+            received = self.poll_receive(cx, now)?;
+            if received {
+                self.poll_mux(cx)?;
             }
         }
         cx.waker().wake_by_ref();
