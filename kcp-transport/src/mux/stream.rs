@@ -145,6 +145,7 @@ impl AsyncWrite for MuxStream {
         if this.shut {
             return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
         }
+        this.check_open()?;
         if buf.is_empty() {
             return Poll::Ready(Ok(0));
         }

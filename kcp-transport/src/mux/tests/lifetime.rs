@@ -158,6 +158,7 @@ async fn a_peer_that_gives_up_says_why() {
     let (mut peer, session, _incoming) = RawPeer::with_client(MuxConfig::default());
     let mut stream = session.open().await.unwrap();
     peer.send(Kind::GoAway, 0, 0, 2).await;
+    drop(peer);
     assert!(matches!(soon(session.closed()).await, MuxError::GivenUp(2)));
     assert_eq!(
         kind(read_all(&mut stream).await.1),

@@ -147,3 +147,12 @@ async fn read_all(stream: &mut MuxStream) -> (Vec<u8>, io::Result<()>) {
 fn kind(result: io::Result<()>) -> io::ErrorKind {
     result.unwrap_err().kind()
 }
+
+/// What servers and clients ask of the types they are given.
+#[test]
+fn the_public_types_go_between_threads() {
+    fn is_shared<T: Send + Sync + Unpin + 'static>() {}
+    is_shared::<MuxStream>();
+    is_shared::<MuxSession>();
+    is_shared::<MuxAcceptor>();
+}
