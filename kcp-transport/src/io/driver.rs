@@ -262,7 +262,7 @@ impl<S: DatagramSocket + Unpin> Driver<S> {
         for chunk in outbox.chunks.drain(..) {
             if chunk.capacity() >= 64 * 1024
                 && pipe.wants_spare()
-                && let Some(spare) = hub.spare_chunk()
+                && let Some(spare) = hub.spare_chunk(chunk.capacity())
             {
                 pipe.give_spare(spare);
             }

@@ -340,9 +340,9 @@ impl Hub {
         self.pool.give(chunk);
     }
 
-    /// A recycled chunk for bulk data, if there is one.
-    pub fn spare_chunk(&mut self) -> Option<Chunk> {
-        self.pool.spare()
+    /// A recycled chunk fit for `len` bytes, if there is one.
+    pub fn spare_chunk(&mut self, len: usize) -> Option<Chunk> {
+        self.pool.spare(len)
     }
 
     /// Longest message that can be written in message mode, in bytes: 255 segments. Zero if the session ended.
