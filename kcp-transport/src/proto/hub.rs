@@ -251,8 +251,12 @@ impl Hub {
         !self.ready.is_empty()
     }
 
-    /// News for the handles, in the order in which it came up.
+    /// News for the handles. That a session ended comes before all that is new of others, because one of them may
+    /// have taken its place and index.
     pub fn poll_event(&mut self) -> Option<Event> {
+        if let Some((key, error, stats)) = self.ended.pop_front() {
+            return Some(Event::Ended(key, error, stats));
+        }
         while let Some(&index) = self.noticed.front() {
             let Some(entry) = self.sessions.get_mut(index as usize) else {
                 self.noticed.pop_front();
@@ -283,8 +287,7 @@ impl Hub {
             };
             return Some(event);
         }
-        let (key, error, stats) = self.ended.pop_front()?;
-        Some(Event::Ended(key, error, stats))
+        None
     }
 
     /// Takes an accepted session off the backlog: its handle has an owner now.
