@@ -470,3 +470,58 @@ impl Config {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_outside_their_range_are_refused_with_the_range() {
+        assert!(Mtu::new(63).is_err() && Mtu::new(64).is_ok());
+        assert!(Mtu::new(1_500).is_ok() && Mtu::new(1_501).is_err());
+        assert!(Window::new(0).is_err() && Window::new(65_535).is_ok());
+        let error = Window::new(65_536).expect_err("out of range");
+        assert_eq!(
+            error.to_string(),
+            "a window must be 1 to 65535 segments, not 65536"
+        );
+    }
+
+    #[test]
+    fn presets_are_those_of_kcptun() {
+        let timers = |config: Config| (config.nodelay, config.interval.as_millis(), config.resend);
+        assert_eq!(timers(Config::normal()), (false, 40, 2));
+        assert_eq!(timers(Config::fast()), (false, 30, 2));
+        assert_eq!(timers(Config::fast2()), (true, 20, 2));
+        assert_eq!(timers(Config::fast3()), (true, 10, 2));
+    }
+
+    #[test]
+    fn the_smallest_mtu_has_room_for_data_with_every_header() {
+        let fec = Fec::new(10, 3).expect("valid");
+        for name in Cipher::KCPTUN_NAMES {
+            let cipher = Cipher::kcptun(name, "key").expect("a listed name");
+            let config = Config::default().cipher(cipher).fec(fec);
+            assert!(config.layout(Mtu::MIN).mss() > 0, "{name}");
+        }
+    }
+
+    #[cfg(feature = "serde")]
+    #[test]
+    fn configuration_survives_json_without_its_key() {
+        let config = Config::fast2()
+            .cipher(Cipher::aes_128_gcm(&[7; 16]))
+            .fec(Fec::new(10, 3).expect("valid"))
+            .redundancy(Redundancy::Tail(2));
+        let json = serde_json::to_string(&config).expect("plain values");
+        let read: Config = serde_json::from_str(&json).expect("as written");
+        assert_eq!(read.get_cipher().name(), "null");
+        assert_eq!(serde_json::to_string(&read).expect("plain values"), json);
+        let read: Config = serde_json::from_str(r#"{"mtu": 1200}"#).expect("the rest is default");
+        assert_eq!(
+            (read.mtu.get(), read.nodelay),
+            (1_200, Config::default().nodelay)
+        );
+        serde_json::from_str::<Config>(r#"{"mtu": 20}"#).expect_err("out of range");
+    }
+}

@@ -14,6 +14,7 @@ use crate::config::Config;
 use crate::endpoint::Endpoint;
 use crate::error::ConnectError;
 use crate::io::socket::{DatagramSocket, UdpSocket};
+use crate::mux::{ConnectionInfo, MuxConfig, MuxConnector};
 use crate::stream::KcpStream;
 
 /// Opens sessions, each from a socket of its own, as a kcp-go listener needs it.
@@ -112,6 +113,11 @@ impl Connector {
         Endpoint::new(socket, Arc::clone(&self.config))?
             .connect(peer)
             .await
+    }
+
+    /// Multiplexes: a service that opens streams over sessions which it keeps for each address.
+    pub fn mux(self, config: MuxConfig) -> MuxConnector<Self, SocketAddr> {
+        MuxConnector::with_info(self, config, |stream| ConnectionInfo::from(stream))
     }
 
     fn endpoint_for(&self, peer: SocketAddr) -> io::Result<Endpoint> {

@@ -17,6 +17,8 @@ mod listener;
 #[cfg(feature = "tokio")]
 mod messages;
 #[cfg(feature = "tokio")]
+pub mod mux;
+#[cfg(feature = "tokio")]
 mod stream;
 
 pub use config::{Config, CongestionControl, Mtu, Redundancy, Window};
@@ -38,9 +40,11 @@ pub use messages::KcpMessages;
 #[cfg(feature = "tokio")]
 pub use stream::{KcpStream, OwnedReadHalf, OwnedWriteHalf, SessionInfo};
 
-/// What benchmarks need to see of the inside. Not part of the API.
+/// What benchmarks and fuzz targets need to see of the inside. Not part of the API.
 #[cfg(feature = "internals")]
 #[doc(hidden)]
 pub mod internals {
     pub use crate::proto::crypto::bench as crypto;
+    pub use crate::proto::fec::bench as fec;
+    pub use crate::proto::inspect as packets;
 }

@@ -16,6 +16,7 @@ use crate::endpoint::{Endpoint, poll_accepted};
 use crate::error::SessionError;
 use crate::io::pipe::Opened;
 use crate::io::socket::{DatagramSocket, UdpSocket};
+use crate::mux::{ConnectionInfo, MuxConfig, MuxIncoming};
 use crate::stats::EndpointStats;
 use crate::stream::KcpStream;
 
@@ -141,6 +142,13 @@ impl Listener {
     /// The sessions as a stream, which ends when the listener does.
     pub fn incoming(self) -> Incoming {
         Incoming { listener: self }
+    }
+
+    /// The streams of all sessions, for peers that multiplex.
+    pub fn mux(self, config: MuxConfig) -> MuxIncoming<Incoming, KcpStream> {
+        MuxIncoming::with_info(self.incoming(), config, |stream| {
+            ConnectionInfo::from(stream)
+        })
     }
 
     /// The bound address, with the port that the system chose.

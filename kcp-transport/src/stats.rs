@@ -164,8 +164,8 @@ impl EndpointStats {
         self.discarded[reason as usize]
     }
 
-    /// Adds the counters of another endpoint.
-    pub(crate) fn add(&mut self, other: &Self) {
+    /// Adds the counters of another endpoint, as for the shards of a listener.
+    pub fn add(&mut self, other: &Self) {
         self.sessions.add(&other.sessions);
         self.active_opens += other.active_opens;
         self.passive_opens += other.passive_opens;

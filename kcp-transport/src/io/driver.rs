@@ -22,8 +22,11 @@ use crate::config::Config;
 use crate::error::SessionError;
 use crate::proto::{Event, Hub, PacketBatch, SessionKey, Time};
 
-/// Receive calls per turn: up to this many times [`RECEIVE_SLOTS`] runs of datagrams.
-const RECEIVE_CALLS: usize = 2;
+/// Packets received in one turn, about: acknowledgements leave at its end, and the peer's window must not run dry.
+const RECEIVE_PACKETS: usize = 192;
+
+/// Buffers offered to the kernel where it joins many datagrams in each.
+const JOINED_SLOTS: usize = 4;
 
 /// Batches sent per turn.
 const TRANSMIT_BATCHES: usize = 4;
@@ -53,6 +56,8 @@ pub(crate) struct Driver<S> {
     /// By session index.
     pipes: Vec<Option<Arc<Pipe>>>,
     slots: Vec<ReceiveSlot>,
+    /// The kernel joins datagrams.
+    joined: bool,
     batch: PacketBatch,
     /// Runs of `batch` already sent.
     sent_runs: usize,
@@ -93,6 +98,7 @@ impl<S: DatagramSocket + Unpin> Driver<S> {
             accepted,
             pipes: Vec::new(),
             slots: (0..RECEIVE_SLOTS).map(|_| ReceiveSlot::new()).collect(),
+            joined: false,
             sent_runs: 0,
             more: false,
             timer: None,
@@ -104,16 +110,16 @@ impl<S: DatagramSocket + Unpin> Driver<S> {
         })
     }
 
-    /// One turn. `park`: ask to be woken where there is nothing to do.
+    /// One turn. `park`: ask to be woken by the socket if there is nothing to receive.
     fn turn(&mut self, cx: &mut Context<'_>, park: bool) -> Result<Progress, SessionError> {
         let now = self.clock.now();
         let received = self.receive(cx, now, park)?;
         let collected = self.collect(now)?;
         self.hub.handle_timeout(now);
-        let delivered = self.deliver(now);
+        self.deliver(now);
         let sent = self.transmit(cx, now);
         Ok(Progress {
-            anything: received > 0 || collected || delivered || sent > 0,
+            anything: received > 0 || collected || sent > 0,
             packets: received + sent,
         })
     }
@@ -125,14 +131,20 @@ impl<S: DatagramSocket + Unpin> Driver<S> {
         park: bool,
     ) -> Result<usize, SessionError> {
         let mut packets = 0;
-        for _ in 0..RECEIVE_CALLS {
+        while packets < RECEIVE_PACKETS {
+            let offered = if self.joined {
+                JOINED_SLOTS
+            } else {
+                self.slots.len()
+            };
+            let slots = &mut self.slots[..offered];
             let result = if park {
-                match self.socket.poll_recv(cx, &mut self.slots) {
+                match self.socket.poll_recv(cx, slots) {
                     Poll::Ready(result) => result,
                     Poll::Pending => break,
                 }
             } else {
-                self.socket.try_recv(&mut self.slots)
+                self.socket.try_recv(slots)
             };
             let filled = match result {
                 Ok(filled) => filled,
@@ -278,10 +290,8 @@ impl<S: DatagramSocket + Unpin> Driver<S> {
     }
 
     /// Hands received chunks and other news to the handles.
-    fn deliver(&mut self, now: Time) -> bool {
-        let mut anything = false;
+    fn deliver(&mut self, now: Time) {
         while let Some(event) = self.hub.poll_event() {
-            anything = true;
             match event {
                 Event::Accepted(key) => {
                     let opened = Opened(self.open(key));
@@ -332,7 +342,6 @@ impl<S: DatagramSocket + Unpin> Driver<S> {
                 }
             }
         }
-        anything
     }
 
     /// Sends packets until nothing more may leave, the socket is full or the turn's budget is spent.
@@ -407,38 +416,31 @@ impl<S: DatagramSocket + Unpin> Future for Driver<S> {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let this = self.get_mut();
         for _ in 0..TURNS {
-            match this.turn(cx, false) {
+            let spinning = this.spins_left > 0;
+            let progress = match this.turn(cx, !spinning) {
+                Ok(progress) => progress,
                 Err(error) => {
                     this.end(&error);
                     return Poll::Ready(());
                 }
-                Ok(progress) if progress.anything => {
-                    if progress.packets >= BULK_PACKETS {
-                        this.spins_left = SPINS;
-                    }
-                    continue;
+            };
+            if progress.anything {
+                if progress.packets >= BULK_PACKETS {
+                    this.spins_left = SPINS;
                 }
-                Ok(_) => {}
+                continue;
             }
             if this.finishing && this.hub.is_empty() {
                 this.end(&SessionError::EndpointClosed);
                 return Poll::Ready(());
             }
-            if this.spins_left > 0 {
+            if spinning {
                 this.spins_left -= 1;
                 break;
             }
-            // Nothing to do: ask to be woken, and look once more for what came in between.
-            let asleep = !this.mailbox.sleep(cx.waker()) && !this.arm(cx);
-            match this.turn(cx, true) {
-                Err(error) => {
-                    this.end(&error);
-                    return Poll::Ready(());
-                }
-                Ok(progress) if !progress.anything && asleep && !this.arm(cx) => {
-                    return Poll::Pending;
-                }
-                Ok(_) => {}
+            // The socket will wake the task; so shall letters and the next deadline.
+            if !this.mailbox.sleep(cx.waker()) && !this.arm(cx) {
+                return Poll::Pending;
             }
         }
         cx.waker().wake_by_ref();

@@ -163,7 +163,7 @@ impl Pipe {
     /// Whether the writer could use a recycled chunk.
     pub(crate) fn wants_spare(&self) -> bool {
         let state = self.lock();
-        state.spare.len() < MAX_SPARE && !state.stats.bytes_sent.eq(&0)
+        state.spare.len() < MAX_SPARE
     }
 
     /// The driver gives the writer recycled chunks.

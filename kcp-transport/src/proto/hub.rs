@@ -18,8 +18,8 @@ use super::batch::PacketBatch;
 use super::chunk::{Chunk, Pool};
 use super::crypto::{Nonces, OpenError};
 use super::deadlines::Deadlines;
-use super::fec::Decoder;
-use super::packet::{Inner, Packet};
+use super::fec::{Code, Decoder};
+use super::packet::{self, Inner, Packet};
 use super::path::Path;
 use super::session::Session;
 use crate::config::{Config, Mtu, Window};
@@ -108,11 +108,14 @@ pub enum Change {
 #[derive(Debug)]
 pub struct Hub {
     config: Arc<Config>,
+    code: Option<Arc<Code>>,
     nonces: Nonces,
     accepting: bool,
     sessions: Slab<Entry>,
     paths: Slab<Path>,
     by_addr: HashMap<SocketAddr, u32, RandomState>,
+    /// Sessions by path and conversation number.
+    by_conv: HashMap<(u32, u32), u32, RandomState>,
     per_ip: HashMap<IpAddr, u32, RandomState>,
     tombstones: HashMap<(SocketAddr, u32), Time, RandomState>,
     tombstone_order: VecDeque<(SocketAddr, u32)>,
@@ -141,11 +144,13 @@ impl Hub {
         );
         Self {
             nonces: Nonces::new(seed),
+            code: config.fec.map(Code::new),
             config,
             accepting,
             sessions: Slab::new(),
             paths: Slab::new(),
             by_addr: HashMap::with_hasher(hashing.clone()),
+            by_conv: HashMap::with_hasher(hashing.clone()),
             per_ip: HashMap::with_hasher(hashing.clone()),
             tombstones: HashMap::with_hasher(hashing),
             tombstone_order: VecDeque::new(),
@@ -592,29 +597,36 @@ impl Hub {
 
     /// Gives a packet to the path's decoder, and what it rebuilds to the sessions. Data packets were delivered before:
     /// the code's state never decides whether they count.
-    fn repair(&mut self, now: Time, path: u32, packet: &[u8]) {
+    fn repair(&mut self, now: Time, path: u32, protected: &[u8]) {
         let mut decoder = self.paths[path as usize]
             .decoder
             .take()
             .unwrap_or_else(|| Decoder::new(None));
-        decoder.accept(packet, |rebuilt| {
-            let candidates = &self.paths[path as usize].sessions;
-            let taker = candidates
-                .iter()
-                .copied()
-                .find(|&index| self.sessions[index as usize].session.would_accept(rebuilt));
-            let Some(index) = taker else {
-                return false;
+        let (sessions, by_conv) = (&mut self.sessions, &self.by_conv);
+        let taker = |sessions: &Slab<Entry>, rebuilt: &[u8]| {
+            let index = *by_conv.get(&(path, packet::first_conv(rebuilt)?))?;
+            sessions[index as usize]
+                .session
+                .would_accept(rebuilt)
+                .then_some(index)
+        };
+        let repairs = decoder.accept(protected, |rebuilt| taker(sessions, rebuilt).is_some());
+        for repaired in repairs {
+            // An earlier one of the same group may have made this one implausible.
+            let Some(index) = taker(sessions, repaired.packet) else {
+                continue;
             };
-            if !self.sessions[index as usize].touched {
-                self.sessions[index as usize].touched = true;
+            let entry = &mut sessions[index as usize];
+            if !entry.touched {
+                entry.touched = true;
                 self.touched.push(index);
             }
-            self.sessions[index as usize]
-                .session
-                .handle_packet(now, rebuilt, Origin::Rebuilt, &mut self.pool)
-                .is_ok()
-        });
+            // Plausible packets are well-formed.
+            let _ =
+                entry
+                    .session
+                    .handle_packet(now, repaired.packet, Origin::Rebuilt, &mut self.pool);
+        }
         self.paths[path as usize].decoder = Some(decoder);
     }
 
@@ -655,11 +667,11 @@ impl Hub {
     }
 
     fn insert(&mut self, now: Time, peer: SocketAddr, conv: u32) -> u32 {
-        let config = &self.config;
+        let (config, code) = (&self.config, &self.code);
         let paths = &mut self.paths;
         let path = *self.by_addr.entry(peer).or_insert_with(|| {
             let layout = config.layout(config.mtu);
-            paths.insert(Path::new(peer, layout, config.fec, config.duplicates)) as u32
+            paths.insert(Path::new(peer, layout, code.clone(), config.duplicates)) as u32
         });
         let mss = self.paths[path as usize].layout().mss();
         self.generation = self.generation.wrapping_add(1);
@@ -673,6 +685,7 @@ impl Hub {
             accepted: false,
         }) as u32;
         self.paths[path as usize].sessions.push(index);
+        self.by_conv.insert((path, conv), index);
         *self.per_ip.entry(peer.ip()).or_default() += 1;
         self.stats.max_sessions = self.stats.max_sessions.max(self.sessions.len() as u64);
         index
@@ -688,6 +701,7 @@ impl Hub {
         let stats = entry.session.stats(path);
         self.stats.sessions.add(entry.session.counters());
         let peer = path.addr;
+        self.by_conv.remove(&(entry.path, entry.session.conv()));
         path.sessions.retain(|&other| other != index);
         if path.sessions.is_empty() {
             let path = self.paths.remove(entry.path as usize);
@@ -733,8 +747,14 @@ impl Hub {
 
     fn find(&self, peer: SocketAddr, conv: u32) -> Option<u32> {
         let path = *self.by_addr.get(&peer)?;
-        let mut sessions = self.paths[path as usize].sessions.iter().copied();
-        sessions.find(|&index| self.sessions[index as usize].session.conv() == conv)
+        match self.paths[path as usize].sessions[..] {
+            // The only one, as with every kcp-go peer.
+            [index] => {
+                let conv_fits = self.sessions[index as usize].session.conv() == conv;
+                conv_fits.then_some(index)
+            }
+            _ => self.by_conv.get(&(path, conv)).copied(),
+        }
     }
 
     fn key(&self, index: u32) -> SessionKey {

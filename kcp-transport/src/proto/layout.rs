@@ -42,36 +42,18 @@ impl Layout {
 #[derive(Debug)]
 pub(crate) struct PacketWriter<'a> {
     out: &'a mut [u8],
-    /// The packet should not grow longer.
-    limit: usize,
     len: usize,
 }
 
 impl<'a> PacketWriter<'a> {
     /// An empty packet that may grow to fill `out`.
     pub(crate) fn new(out: &'a mut [u8]) -> Self {
-        let limit = out.len();
-        Self::limited(out, limit)
-    }
-
-    /// An empty packet that should not grow beyond `limit`, but for a single segment that needs more of `out`.
-    pub(crate) fn limited(out: &'a mut [u8], limit: usize) -> Self {
-        Self { out, limit, len: 0 }
+        Self { out, len: 0 }
     }
 
     /// Bytes left.
     pub(crate) fn room(&self) -> usize {
-        self.limit.saturating_sub(self.len)
-    }
-
-    /// Bytes left for a segment that was cut when packets could be longer: more than [`room`](Self::room) while the
-    /// packet is empty.
-    pub(crate) fn room_for_old(&self) -> usize {
-        if self.len == 0 {
-            self.out.len()
-        } else {
-            self.room()
-        }
+        self.out.len() - self.len
     }
 
     /// Bytes written.

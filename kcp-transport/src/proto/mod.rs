@@ -12,6 +12,9 @@ pub(crate) mod crypto;
 mod deadlines;
 pub(crate) mod fec;
 mod hub;
+#[cfg(feature = "internals")]
+#[doc(hidden)]
+pub mod inspect;
 pub(crate) mod layout;
 mod packet;
 mod path;

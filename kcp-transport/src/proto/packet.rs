@@ -45,18 +45,11 @@ impl<'a> Packet<'a> {
 
     /// The conversation that the packet names, if it does.
     pub(crate) fn conv(&self) -> Option<u32> {
-        let at = match self.inner {
-            Inner::Segments(segments) | Inner::Protected(segments) => {
-                return self.first_header(segments).map(|header| header.conv);
-            }
-            Inner::OutOfBand(_) => FEC_HEADER_LEN,
-            Inner::Parity => return None,
-        };
-        self.bytes
-            .get(at..at + 4)?
-            .try_into()
-            .ok()
-            .map(u32::from_le_bytes)
+        match self.inner {
+            Inner::Segments(segments) | Inner::Protected(segments) => first_conv(segments),
+            Inner::OutOfBand(_) => first_conv(&self.bytes[FEC_HEADER_LEN..]),
+            Inner::Parity => None,
+        }
     }
 
     /// Whether a session may begin with this packet: it holds data of the first window, or asks for a sign of life.
@@ -76,15 +69,18 @@ impl<'a> Packet<'a> {
 
     fn header(&self) -> Option<Header> {
         match self.inner {
-            Inner::Segments(segments) | Inner::Protected(segments) => self.first_header(segments),
+            Inner::Segments(segments) | Inner::Protected(segments) => Segments::new(segments)
+                .next()?
+                .ok()
+                .map(|(header, _)| header),
             Inner::Parity | Inner::OutOfBand(_) => None,
         }
     }
+}
 
-    fn first_header(&self, segments: &[u8]) -> Option<Header> {
-        Segments::new(segments)
-            .next()?
-            .ok()
-            .map(|(header, _)| header)
-    }
+/// The conversation that the first segment names, if there are enough bytes for one.
+pub(super) fn first_conv(segments: &[u8]) -> Option<u32> {
+    segments
+        .first_chunk()
+        .map(|bytes| u32::from_le_bytes(*bytes))
 }

@@ -3,12 +3,15 @@
 //! Toward a kcp-go peer there is one session per path. Our own peers may have several, told apart by their conversation
 //! number; parity packets carry none, so groups belong to the path.
 
+use core::fmt;
 use core::net::SocketAddr;
+use std::sync::Arc;
 
 use super::Time;
+use super::arq::segment::HEADER_LEN;
 use super::batch::PacketBatch;
-use super::fec::{Decoder, Encoder, Fec};
-use super::layout::{FEC_HEADER_LEN, Layout, PacketWriter};
+use super::fec::{Code, Decoder, Encoder};
+use super::layout::{FEC_HEADER_LEN, Layout, MAX_DATAGRAM, PacketWriter};
 use crate::stats::SessionStats;
 
 /// Inner packet types. Source: kcp-go `typeData`, `typeParity`, `typeOOB`.
@@ -18,12 +21,9 @@ const TYPE_OOB: u16 = 0xf3;
 const OOB_SEQUENCE: u32 = u32::MAX;
 
 /// A remote address.
-#[derive(Debug)]
 pub(crate) struct Path {
     pub(crate) addr: SocketAddr,
     layout: Layout,
-    /// The longest datagram so far: segments cut for it are sent again as they are.
-    longest: usize,
     encoder: Option<Encoder>,
     /// Taken out while it hands rebuilt packets to the sessions.
     pub(crate) decoder: Option<Decoder>,
@@ -35,13 +35,17 @@ pub(crate) struct Path {
 }
 
 impl Path {
-    pub(crate) fn new(addr: SocketAddr, layout: Layout, fec: Option<Fec>, duplicates: u8) -> Self {
+    pub(crate) fn new(
+        addr: SocketAddr,
+        layout: Layout,
+        code: Option<Arc<Code>>,
+        duplicates: u8,
+    ) -> Self {
         Self {
             addr,
             layout,
-            longest: layout.mtu,
-            encoder: fec.map(Encoder::new),
-            decoder: fec.map(|fec| Decoder::new(Some(fec))),
+            decoder: code.clone().map(|code| Decoder::new(Some(code))),
+            encoder: code.map(Encoder::new),
             sessions: Vec::new(),
             duplicates,
             packets_sent: 0,
@@ -49,12 +53,14 @@ impl Path {
         }
     }
 
-    /// Builds a packet of segments that parity protects. Returns the bytes that leave because of it, parity included;
-    /// zero if `fill` wrote nothing.
+    /// Builds a packet of segments that parity protects, with room for one of `longest` bytes in any case: it may have
+    /// been cut when datagrams could be longer. Returns the bytes that leave because of it, parity included; zero if
+    /// `fill` wrote nothing.
     pub(crate) fn send_protected(
         &mut self,
         now: Time,
         batch: &mut PacketBatch,
+        longest: usize,
         fill: impl FnOnce(&mut PacketWriter<'_>),
     ) -> usize {
         let before = self.bytes_sent;
@@ -62,9 +68,9 @@ impl Path {
             crypto_header, tag, ..
         } = self.layout;
         let headroom = self.layout.headroom();
-        let limit = self.layout.payload();
-        let slot = batch.open(self.longest);
-        let mut writer = PacketWriter::limited(&mut slot[headroom..self.longest - tag], limit);
+        let payload = self.layout.payload().max(HEADER_LEN + longest);
+        let slot = batch.open(headroom + payload + tag);
+        let mut writer = PacketWriter::new(&mut slot[headroom..headroom + payload]);
         fill(&mut writer);
         let len = writer.len();
         if len == 0 {
@@ -76,10 +82,12 @@ impl Path {
         };
         self.commit(batch, headroom + len + tag);
         self.duplicate(batch, headroom + len + tag);
-        for index in 0..parity {
-            let slot = batch.open(self.longest);
+        for _ in 0..parity {
+            // As long as the longest packet of the group.
+            let slot = batch.open(MAX_DATAGRAM);
             let encoder = self.encoder.as_mut().expect("it announced the parity");
-            let len = encoder.write_parity(index, &mut slot[crypto_header..self.longest - tag]);
+            let len = encoder.next_parity(&mut slot[crypto_header..MAX_DATAGRAM - tag]);
+            let len = len.expect("as many are due as it announced");
             self.commit(batch, crypto_header + len + tag);
         }
         (self.bytes_sent - before) as usize
@@ -144,7 +152,6 @@ impl Path {
 
     /// Changes the longest datagram.
     pub(crate) fn set_layout(&mut self, layout: Layout) {
-        self.longest = self.longest.max(layout.mtu);
         self.layout = layout;
     }
 
@@ -162,8 +169,8 @@ impl Path {
         SessionStats {
             packets_sent: self.packets_sent,
             wire_bytes_sent: self.bytes_sent,
-            fec_full_groups: fec.full_groups,
-            fec_parity_received: fec.parity_received,
+            fec_full_groups: fec.complete,
+            fec_parity_received: fec.parity,
             fec_recovered: fec.recovered,
             fec_errors: fec.errors,
             ..SessionStats::default()
@@ -192,5 +199,13 @@ impl Path {
             self.packets_sent += 1;
             self.bytes_sent += len as u64;
         }
+    }
+}
+
+impl fmt::Debug for Path {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Path")
+            .field("addr", &self.addr)
+            .finish_non_exhaustive()
     }
 }

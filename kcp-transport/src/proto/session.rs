@@ -310,7 +310,8 @@ impl Session {
                 path.send_oob(batch, self.conv, &data);
             } else if self.sender.wants_transmit(now) {
                 let envelope = self.envelope();
-                let sent = path.send_protected(now, batch, |packet| {
+                let longest = self.sender.next_len(now);
+                let sent = path.send_protected(now, batch, longest, |packet| {
                     self.sender.fill(now, envelope, packet, &mut self.stats);
                     if packet.len() > 0 && !self.sender.wants_transmit(now) {
                         self.write_control(envelope, packet);
@@ -376,11 +377,9 @@ impl Session {
     pub(crate) fn handle_consumed(&mut self, bytes: usize, messages: u32, pool: &mut Pool) {
         self.receiver.handle_consumed(bytes, messages, pool);
         self.notices.readable |= self.receiver.is_readable();
-        // A window that was nearly closed and is open again is told at once: the peer may be waiting for it. Steps of
-        // less than a quarter are not worth a packet.
-        let (told, free) = (u32::from(self.told_window), self.receiver.free_window());
-        let quarter = (self.receiver.window() / 4).max(1);
-        self.tell_window |= told <= quarter && u32::from(free) >= told + quarter;
+        // A window at least twice as open as told is told at once: the peer may be waiting for it.
+        let free = self.receiver.free_window();
+        self.tell_window |= free > self.told_window && free / 2 >= self.told_window;
     }
 
     /// Queues an out-of-band message; dropped when too many wait.

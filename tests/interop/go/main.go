@@ -22,7 +22,8 @@ import (
 const socketBuffer = 4 << 20
 
 type options struct {
-	role, mode, addr          string
+	role, mode, addr, local   string
+	sessions                  int
 	conv                      uint
 	crypt, key                string
 	ds, ps                    int
@@ -44,6 +45,8 @@ func parse() options {
 	flag.StringVar(&o.role, "role", "", "listen or dial")
 	flag.StringVar(&o.mode, "mode", "echo", "echo, sink, source, duplex, sparse or oob")
 	flag.StringVar(&o.addr, "addr", "127.0.0.1:0", "where to listen, or whom to dial")
+	flag.StringVar(&o.local, "local", "", "dial: from where; any port of the loopback interface if empty")
+	flag.IntVar(&o.sessions, "sessions", 1, "dial: so many sessions, each from a socket of its own; only without -local")
 	flag.UintVar(&o.conv, "conv", 0, "dial: the conversation; 0 for a random one")
 	flag.StringVar(&o.crypt, "crypt", "null", "cipher, as kcptun spells it")
 	flag.StringVar(&o.key, "key", "", "passphrase")
@@ -64,8 +67,8 @@ func parse() options {
 	flag.IntVar(&o.bytes, "bytes", 0, "bytes of the stream in each direction that the mode has")
 	flag.IntVar(&o.chunk, "chunk", 1024, "bytes of a write, a request or an out-of-band message")
 	flag.IntVar(&o.count, "count", 1, "requests or out-of-band messages")
-	flag.Uint64Var(&o.seed, "seed", 0, "seed of the stream that is written")
-	flag.Uint64Var(&o.peerSeed, "peer-seed", 0, "seed of the stream that is read")
+	flag.Uint64Var(&o.seed, "seed", 0, "seed of the stream that is written; one more for every further session of a dialler")
+	flag.Uint64Var(&o.peerSeed, "peer-seed", 0, "seed of the stream that is read; likewise")
 	flag.DurationVar(&o.pause, "pause", 0, "between a reply and the next request")
 	flag.DurationVar(&o.timeout, "timeout", time.Minute, "end of this process")
 	flag.BoolVar(&o.hello, "hello", false, "dial: first write the byte '!', so that the listener learns of the session")
@@ -106,7 +109,24 @@ func listen(o *options, block kcp.BlockCrypt) {
 func dial(o *options, block kcp.BlockCrypt) {
 	peer, err := net.ResolveUDPAddr("udp", o.addr)
 	check(err)
-	socket, err := net.ListenUDP("udp", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
+	local := &net.UDPAddr{IP: net.IPv6loopback}
+	if peer.IP.To4() != nil {
+		local.IP = net.IPv4(127, 0, 0, 1)
+	}
+	if o.local != "" {
+		local, err = net.ResolveUDPAddr("udp", o.local)
+		check(err)
+	}
+	for i := range o.sessions {
+		each := *o
+		each.seed += uint64(i)
+		each.peerSeed += uint64(i)
+		open(&each, block, local, peer)
+	}
+}
+
+func open(o *options, block kcp.BlockCrypt, local, peer *net.UDPAddr) {
+	socket, err := net.ListenUDP("udp", local)
 	check(err)
 	check(socket.SetReadBuffer(socketBuffer))
 	check(socket.SetWriteBuffer(socketBuffer))

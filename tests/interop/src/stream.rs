@@ -33,7 +33,22 @@ impl Stream {
 
     /// The next `len` bytes.
     pub fn bytes(&mut self, len: usize) -> Vec<u8> {
-        self.take(len).collect()
+        let mut bytes = vec![0; len];
+        self.fill(&mut bytes);
+        bytes
+    }
+
+    /// Fills `out` with the next bytes.
+    pub fn fill(&mut self, out: &mut [u8]) {
+        let left = (self.word.len() - self.used).min(out.len());
+        let (head, tail) = out.split_at_mut(left);
+        head.copy_from_slice(&self.word[self.used..self.used + left]);
+        self.used += left;
+        for piece in tail.chunks_mut(8) {
+            self.word = self.next_word().to_le_bytes();
+            self.used = piece.len();
+            piece.copy_from_slice(&self.word[..piece.len()]);
+        }
     }
 }
 

@@ -98,20 +98,18 @@ impl Copies {
 
     /// The next segment whose copy is due and within the budget; those beyond it are dropped.
     pub(crate) fn due(&mut self, now: Time) -> Option<Seq> {
-        let &(due, sn) = self.waiting.front()?;
-        if due > now {
-            return None;
-        }
+        self.next().filter(|&(due, _)| due <= now)?;
         let free = now.since(self.filled_at).as_millis() as u64 * FREE_RATE / 1_000;
         if free > 0 {
             self.filled_at = now;
             self.budget = self.budget.saturating_add_unsigned(free).min(MAX_BUDGET);
         }
         if self.budget <= 0 {
-            self.waiting.pop_front();
-            return self.due(now);
+            let due = self.waiting.partition_point(|&(due, _)| due <= now);
+            self.waiting.drain(..due);
+            return None;
         }
-        Some(sn)
+        self.next().map(|(_, sn)| sn)
     }
 
     /// Takes the copy that [`due`](Self::due) returned, charging `len` bytes.
@@ -122,7 +120,12 @@ impl Copies {
 
     /// When the next copy is due.
     pub(crate) fn next_due(&self) -> Option<Time> {
-        self.waiting.front().map(|&(due, _)| due)
+        self.next().map(|(due, _)| due)
+    }
+
+    /// The next copy, with the time when it is due.
+    pub(crate) fn next(&self) -> Option<(Time, Seq)> {
+        self.waiting.front().copied()
     }
 
     /// Everything was acknowledged.
@@ -196,6 +199,17 @@ mod tests {
             }
         }
         assert!((350_000..=370_000).contains(&sent), "{sent}");
+    }
+
+    #[test]
+    fn copies_beyond_the_budget_are_dropped_together_however_many_they_are() {
+        let mut copies = Copies::new(Redundancy::Adaptive);
+        for sn in 0..100_000 {
+            copies.after_resend(ms(0), Seq(sn), RTT);
+        }
+        copies.pop(1 << 20);
+        assert_eq!(copies.due(ms(20)), None);
+        assert_eq!(copies.next_due(), None);
     }
 
     #[test]

@@ -206,11 +206,6 @@ impl Receiver {
         self.next
     }
 
-    /// The configured window, in segments.
-    pub(crate) fn window(&self) -> u32 {
-        self.window
-    }
-
     /// Free window in segments, as the header tells it. Configured windows above 65,535 are told as that.
     pub(crate) fn free_window(&self) -> u16 {
         let unread = u32::try_from(self.unread.div_ceil(self.mss)).unwrap_or(u32::MAX);

@@ -288,6 +288,15 @@ impl Sender {
             && self.pacer.allows(now)
     }
 
+    /// Bytes of data that the next segment to leave may carry: one sent again is as long as when it was cut.
+    pub(crate) fn next_len(&self, now: Time) -> usize {
+        let copy = self.copies.next().filter(|&(due, _)| due <= now);
+        let again = self.resend.front().copied().or(copy.map(|(_, sn)| sn));
+        again
+            .and_then(|sn| sn.index_from(self.una, self.flight.len()))
+            .map_or(self.mss, |index| self.flight[index].len.into())
+    }
+
     /// Writes segments to one packet until it is full or nothing more may leave. Returns whether anything was written.
     pub(crate) fn fill(
         &mut self,
@@ -297,7 +306,7 @@ impl Sender {
         stats: &mut SessionStats,
     ) -> bool {
         let before = packet.len();
-        while let Some(sn) = self.next_segment(now, packet, stats) {
+        while let Some(sn) = self.next_segment(now, packet.room(), stats) {
             self.emit(now, sn, envelope, packet, stats);
         }
         packet.len() > before
@@ -431,14 +440,9 @@ impl Sender {
         !self.held && self.buffer.unsent() > 0 && self.flight.len() < self.limit() as usize
     }
 
-    /// The segment to send next if `packet` has room for it: lost ones first, then due copies, then new ones.
-    fn next_segment(
-        &mut self,
-        now: Time,
-        packet: &PacketWriter<'_>,
-        stats: &mut SessionStats,
-    ) -> Option<Seq> {
-        let room = packet.room_for_old().checked_sub(HEADER_LEN)?;
+    /// The segment to send next into `room` bytes: lost ones first, then due copies, then new ones.
+    fn next_segment(&mut self, now: Time, room: usize, stats: &mut SessionStats) -> Option<Seq> {
+        let room = room.checked_sub(HEADER_LEN)?;
         while let Some(&sn) = self.resend.front() {
             match sn.index_from(self.una, self.flight.len()) {
                 Some(index) if self.flight[index].queued => {
@@ -474,7 +478,7 @@ impl Sender {
                 Some(_) | None => self.copies.pop(0),
             }
         }
-        self.number_next(now, packet.room().checked_sub(HEADER_LEN)?)
+        self.number_next(now, room)
     }
 
     /// Numbers the next new segment if the window and `room` allow it.

@@ -1,51 +1,37 @@
-use crate::error::ConfigError;
-use crate::proto::Time;
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-pub struct Fec {
-    d: usize,
-    p: usize,
-}
-impl Fec {
-    pub fn new(d: usize, p: usize) -> Result<Self, ConfigError> {
-        Ok(Self { d, p })
-    }
-}
-#[derive(Debug)]
-pub(crate) struct Encoder {
-    f: Fec,
-}
-impl Encoder {
-    pub(crate) fn new(f: Fec) -> Self {
-        Self { f }
-    }
-    pub(crate) fn fold(&mut self, _: Time, packet: &mut [u8]) -> usize {
-        packet[0..4].fill(0);
-        packet[4..6].copy_from_slice(&0xf1u16.to_le_bytes());
-        0 * self.f.d * self.f.p
-    }
-    pub(crate) fn write_parity(&mut self, _: usize, _: &mut [u8]) -> usize {
-        0
-    }
-    pub(crate) fn set_parity_limit(&mut self, _: usize) {}
-    pub(crate) fn shrink(&mut self) {}
-}
-#[derive(Debug)]
-pub(crate) struct Decoder {}
-#[derive(Default, Clone, Copy)]
-pub(crate) struct Counters {
-    pub full_groups: u64,
-    pub parity_received: u64,
-    pub recovered: u64,
-    pub errors: u64,
-}
-impl Decoder {
-    pub(crate) fn new(_: Option<Fec>) -> Self {
-        Self {}
-    }
-    pub(crate) fn accept(&mut self, _: &[u8], _: impl FnMut(&[u8]) -> bool) {}
-    pub(crate) fn counters(&self) -> Counters {
-        Counters::default()
-    }
-    pub(crate) fn shrink(&mut self) {}
-}
+//! Forward error correction as kcp-go does it: groups of data packets, each followed by parity packets that can stand
+//! in for lost ones.
+//!
+//! | part | job |
+//! |---|---|
+//! | [`Fec`] | how many data and parity packets form a group |
+//! | [`encoder`] | numbers packets on their way out and folds them into parity |
+//! | [`decoder`] | keeps what a repair may need, and repairs |
+//! | [`group`] | what arrived of one group |
+//! | [`tuner`] | finds out the shape of a peer that is configured otherwise |
+//! | [`code`], [`solver`] | the Reed-Solomon code: coefficients of parity, and of repair |
+//! | [`rows`], [`kernel`] | sums of shards times coefficients, and the arithmetic they are made with |
+//!
+//! Knows packets from the FEC header on: what encrypts them lies outside, what they carry is opaque. The part of a packet
+//! that parity protects is called a shard.
+
+#[cfg(feature = "internals")]
+#[doc(hidden)]
+pub mod bench;
+mod code;
+mod decoder;
+mod encoder;
+mod group;
+mod header;
+#[allow(unsafe_code)] // The only exception of the crate: vector instructions.
+mod kernel;
+mod rows;
+mod shape;
+mod solver;
+#[cfg(test)]
+mod tests;
+mod tuner;
+
+pub(crate) use code::Code;
+pub(crate) use decoder::Decoder;
+pub(crate) use encoder::Encoder;
+pub use shape::Fec;

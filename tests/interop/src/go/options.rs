@@ -1,5 +1,6 @@
 //! What a Go peer is told on its command line.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::reference::Config;
@@ -133,6 +134,12 @@ pub struct PeerOptions {
     pub session: Config,
     /// Its cipher.
     pub cipher: Cipher,
+    /// Where a listener listens, or a dialler dials from; `None` for any port of the loopback interface, of IPv4 for
+    /// a listener.
+    pub local: Option<SocketAddr>,
+    /// How many sessions a dialler opens, each from a socket of its own; only without `local`. The seeds of a
+    /// further one are one more.
+    pub sessions: usize,
     /// What it does.
     pub mode: Mode,
     /// Bytes a second; 0 for no limit.
@@ -149,6 +156,8 @@ impl Default for PeerOptions {
         Self {
             session: Config::default(),
             cipher: Cipher::new("null", ""),
+            local: None,
+            sessions: 1,
             mode: Mode::Echo,
             rate_limit: 0,
             hello: false,
@@ -182,6 +191,7 @@ impl PeerOptions {
             format!("-dup={}", session.dup),
             format!("-ratelimit={}", self.rate_limit),
             format!("-hello={}", self.hello),
+            format!("-sessions={}", self.sessions),
             format!("-timeout={}ms", self.timeout.as_millis()),
         ]);
         flags

@@ -95,14 +95,17 @@ impl GoPeer {
         struct Listening {
             addr: SocketAddr,
         }
-        let mut peer = Self::start(program, &["-role=listen".into()], options);
+        let mut role = vec!["-role=listen".into()];
+        role.extend(options.local.map(|local| format!("-addr={local}")));
+        let mut peer = Self::start(program, &role, options);
         let Listening { addr } = peer.event("listening").await;
         peer.addr = addr;
         peer
     }
 
     pub(super) async fn dial(program: &Path, addr: SocketAddr, options: &PeerOptions) -> Self {
-        let role = ["-role=dial".into(), format!("-addr={addr}")];
+        let mut role = vec!["-role=dial".into(), format!("-addr={addr}")];
+        role.extend(options.local.map(|local| format!("-local={local}")));
         let mut peer = Self::start(program, &role, options);
         let conversation: Conversation = peer.event("session").await;
         peer.addr = conversation.local;
@@ -130,7 +133,12 @@ impl GoPeer {
         }
     }
 
-    /// Where it listens, or dials from.
+    /// Number of the process, while it runs.
+    pub fn id(&self) -> Option<u32> {
+        self.child.id()
+    }
+
+    /// Where it listens, or dials its first session from.
     pub const fn addr(&self) -> SocketAddr {
         self.addr
     }

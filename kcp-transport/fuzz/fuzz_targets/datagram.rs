@@ -1,0 +1,5 @@
+//! Whatever anyone may send.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|input: &[u8]| kcp_transport_fuzz::datagram::run(input));

@@ -1,0 +1,146 @@
+//! Bytes on their way through a stream, in one direction.
+
+use std::collections::VecDeque;
+
+/// Bytes in order: in at the back, out at the front.
+///
+/// Bytes are gathered in blocks, so a peer that sends single bytes takes no more memory than one
+/// that sends full frames, and each block is given back once it is read: two blocks more than the
+/// bytes held are allocated at most.
+#[derive(Debug, Default)]
+pub(super) struct ByteQueue {
+    blocks: VecDeque<Vec<u8>>,
+    /// Bytes of the first block that are already out.
+    taken: usize,
+    len: usize,
+}
+
+impl ByteQueue {
+    /// Appends `bytes`.
+    pub(super) fn push(&mut self, mut bytes: &[u8]) {
+        while !bytes.is_empty() {
+            if self
+                .blocks
+                .back()
+                .is_none_or(|block| block.len() == block.capacity())
+            {
+                let capacity = (self.len + bytes.len()).clamp(MIN_BLOCK, MAX_BLOCK);
+                self.blocks.push_back(Vec::with_capacity(capacity));
+            }
+            let block = self
+                .blocks
+                .back_mut()
+                .expect("one with room was just made sure of");
+            let room = block.capacity() - block.len();
+            let (now, later) = bytes.split_at(bytes.len().min(room));
+            block.extend_from_slice(now);
+            self.len += now.len();
+            bytes = later;
+        }
+    }
+
+    /// The longest run of bytes at the front; empty only if there are none.
+    pub(super) fn front(&self) -> &[u8] {
+        self.blocks
+            .front()
+            .map_or(&[], |block| &block[self.taken..])
+    }
+
+    /// Drops the first `count` bytes, which must be there.
+    pub(super) fn advance(&mut self, count: usize) {
+        self.len -= count;
+        self.taken += count;
+        while let Some(block) = self.blocks.front() {
+            if self.taken < block.len() {
+                return;
+            }
+            self.taken -= block.len();
+            self.blocks.pop_front();
+        }
+    }
+
+    /// Moves the first `count` bytes, which must be there, to the end of `out`.
+    pub(super) fn drain_into(&mut self, out: &mut Vec<u8>, mut count: usize) {
+        while count > 0 {
+            let front = self.front();
+            let len = front.len().min(count);
+            out.extend_from_slice(&front[..len]);
+            self.advance(len);
+            count -= len;
+        }
+    }
+
+    /// Drops everything.
+    pub(super) fn clear(&mut self) {
+        *self = Self::default();
+    }
+
+    pub(super) const fn len(&self) -> usize {
+        self.len
+    }
+
+    pub(super) const fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+}
+
+/// Smallest block: what a stream with a single byte costs.
+const MIN_BLOCK: usize = 512;
+
+/// Largest block.
+const MAX_BLOCK: usize = 16 * 1_024;
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    impl ByteQueue {
+        fn allocated(&self) -> usize {
+            self.blocks.iter().map(Vec::capacity).sum()
+        }
+    }
+
+    #[test]
+    fn single_bytes_cost_no_more_than_one_large_push() {
+        let mut queue = ByteQueue::default();
+        (0..1_000_000_u32).for_each(|i| queue.push(&i.to_le_bytes()[..1]));
+        assert!(
+            queue.allocated() <= 1_000_000 + MAX_BLOCK,
+            "{}",
+            queue.allocated()
+        );
+    }
+
+    #[test]
+    fn memory_is_given_back_as_bytes_leave() {
+        let mut queue = ByteQueue::default();
+        queue.push(&[1; 1_000_000]);
+        queue.advance(999_999);
+        assert!(queue.allocated() <= MAX_BLOCK);
+        queue.advance(1);
+        assert_eq!(queue.allocated(), 0);
+        assert!(queue.front().is_empty());
+    }
+
+    proptest! {
+        #[test]
+        fn what_goes_in_comes_out(steps in prop::collection::vec((0_usize..5_000, 0_usize..5_000), 1..50)) {
+            let mut queue = ByteQueue::default();
+            let (mut model, mut out, mut next) = (VecDeque::new(), Vec::new(), 0_u8);
+            for (push, take) in steps {
+                let bytes: Vec<u8> = (0..push).map(|_| { next = next.wrapping_add(1); next }).collect();
+                queue.push(&bytes);
+                model.extend(bytes);
+                let take = take.min(queue.len());
+                out.clear();
+                queue.drain_into(&mut out, take);
+                prop_assert_eq!(&out, &model.drain(..take).collect::<Vec<_>>());
+                prop_assert_eq!(queue.len(), model.len());
+                prop_assert_eq!(queue.is_empty(), queue.front().is_empty());
+                prop_assert!(queue.allocated() <= queue.len() + 2 * MAX_BLOCK);
+            }
+        }
+    }
+}

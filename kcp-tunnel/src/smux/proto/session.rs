@@ -1,0 +1,491 @@
+//! One session: its streams, whose turn it is to send, and how much a peer may make us hold.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Instant;
+
+use super::super::config::Config;
+use super::super::error::{OpenError, ProtocolError, SessionError, WriteError};
+use super::frame::{self, Decoder, Item, StreamId};
+use super::liveness::Liveness;
+use super::stream::{Received, Stream};
+
+/// Which end of the transport this is. The two must differ; nothing else depends on who connected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// Its streams have odd numbers, from 3 on.
+    Client,
+    /// Its streams have even numbers, from 2 on.
+    Server,
+}
+
+/// Something that the application waits for has happened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// A call of [`Session::accept`] found no stream; now there is one.
+    Incoming,
+    /// A call of [`Session::readable`] found nothing; now there is something, perhaps the end.
+    Readable(StreamId),
+    /// A call of [`Session::write`] or [`Session::poll_flushed`] had to wait and need not any more.
+    Writable(StreamId),
+}
+
+/// What a stream has to read.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Readable<'a> {
+    /// Some bytes, never none. [`Session::consume`] takes them.
+    Data(&'a [u8]),
+    /// The peer sends no more on this stream.
+    End,
+    /// Nothing yet; [`Event::Readable`] follows.
+    Blocked,
+}
+
+/// One end of a session, and all that a peer can make it hold: streams up to their limits, received
+/// bytes up to the budget, and per stream one flag for each frame that is due.
+#[derive(Debug)]
+pub struct Session {
+    role: Role,
+    config: Config,
+    streams: BTreeMap<StreamId, Stream>,
+    /// Streams with something to send, in the order of their turns.
+    ready: VecDeque<StreamId>,
+    /// Streams of the peer that were not accepted yet.
+    incoming: VecDeque<StreamId>,
+    /// Streams of the peer that are to be finished at once, because they were too many.
+    refused: VecDeque<StreamId>,
+    /// The number of the next stream to open, if there is one.
+    next_id: Option<StreamId>,
+    accepting: bool,
+    acceptor_waiting: bool,
+
+    decoder: Decoder,
+    /// Bytes that may still be received before the application must read.
+    budget: usize,
+    liveness: Liveness,
+    /// Streams that were closed before all they had written was sent.
+    lingering: VecDeque<Lingering>,
+    events: VecDeque<Event>,
+    end: Option<SessionError>,
+    /// Until when an ended session still sends what was written before.
+    draining: Option<Instant>,
+}
+
+/// A closed stream whose output waits for the peer's window, and the time to look at it again.
+#[derive(Debug)]
+struct Lingering {
+    at: Instant,
+    stream: StreamId,
+    /// What had been sent: if it is still the same then, the peer is not reading.
+    sent: u32,
+}
+
+impl Session {
+    /// A session that has sent and received nothing yet.
+    pub fn new(role: Role, config: Config, now: Instant) -> Self {
+        Self {
+            streams: BTreeMap::new(),
+            ready: VecDeque::new(),
+            incoming: VecDeque::new(),
+            refused: VecDeque::new(),
+            next_id: Some(match role {
+                Role::Client => StreamId(3),
+                Role::Server => StreamId(2),
+            }),
+            accepting: true,
+            acceptor_waiting: false,
+            decoder: Decoder::new(config.version),
+            budget: config.receive_budget,
+            liveness: Liveness::new(now, config.keepalive, config.timeout),
+            lingering: VecDeque::new(),
+            events: VecDeque::new(),
+            end: None,
+            draining: None,
+            role,
+            config,
+        }
+    }
+
+    // The transport.
+
+    /// Bytes came from the peer. Returns how many were taken: all of them, unless the receive budget
+    /// is used up; the rest must be given again once [`wants_input`](Self::wants_input).
+    ///
+    /// # Errors
+    /// The peer breaks the protocol, which ends the session.
+    pub fn handle_input(&mut self, now: Instant, input: &[u8]) -> Result<usize, SessionError> {
+        if self.is_over() {
+            return Ok(input.len());
+        }
+        self.liveness.set_listening(now, self.wants_input());
+        self.liveness.handle_heard(now);
+        let mut rest = input;
+        while self.wants_input() {
+            let item = self.decoder.decode(&mut rest, self.budget);
+            let handled = match item {
+                Ok(Some(item)) => self.handle_item(item),
+                Ok(None) => break,
+                Err(error) => Err(error),
+            };
+            if let Err(error) = handled {
+                let error = SessionError::from(error);
+                self.fail(error.clone());
+                return Err(error);
+            }
+        }
+        self.liveness.set_listening(now, self.wants_input());
+        Ok(input.len() - rest.len())
+    }
+
+    /// Whether [`handle_input`](Self::handle_input) takes anything. If not, the transport must not
+    /// be read: that is what slows the peer down.
+    pub const fn wants_input(&self) -> bool {
+        self.budget > 0
+    }
+
+    /// Time has passed; harmless when early.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        self.liveness.set_listening(now, self.wants_input());
+        if let Err(timeout) = self.liveness.handle_timeout(now) {
+            self.fail(SessionError::PeerSilent(timeout));
+        }
+        if self.draining.is_some_and(|until| until <= now) {
+            self.stop();
+        }
+        while self.lingering.front().is_some_and(|entry| entry.at <= now) {
+            if let Some(entry) = self.lingering.pop_front() {
+                self.review(now, &entry);
+            }
+        }
+    }
+
+    /// When [`handle_timeout`](Self::handle_timeout) has something to do. `None` once the session is
+    /// over.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        if self.is_over() {
+            return None;
+        }
+        let lingering = self.lingering.front().map(|entry| entry.at);
+        let due = [self.liveness.poll_timeout(), lingering, self.draining];
+        due.into_iter().flatten().min()
+    }
+
+    /// Appends the next frame to `out`, if there is one to send.
+    pub fn poll_transmit(&mut self, now: Instant, out: &mut Vec<u8>) -> bool {
+        let sent = !self.is_over() && self.next_frame(out);
+        if sent {
+            self.liveness.handle_sent(now);
+        }
+        sent
+    }
+
+    /// Whether [`poll_transmit`](Self::poll_transmit) may have a frame.
+    pub fn wants_transmit(&self) -> bool {
+        self.liveness.nop_due() || !self.refused.is_empty() || !self.ready.is_empty()
+    }
+
+    /// Whether a closed session has given out all it had to send.
+    pub fn is_drained(&self) -> bool {
+        self.end.is_some() && self.streams.is_empty() && self.refused.is_empty()
+    }
+
+    /// Whether the session has failed, or took too long to send what was left when it was closed:
+    /// the transport is to be dropped.
+    pub const fn is_over(&self) -> bool {
+        self.end.is_some() && self.draining.is_none()
+    }
+
+    /// Ends the session at once: what was not sent is lost. Without effect on one that has ended.
+    pub fn fail(&mut self, error: SessionError) {
+        self.end.get_or_insert(error);
+        self.stop();
+    }
+
+    // The application.
+
+    /// Opens a stream. The peer learns of it at once and is not asked.
+    ///
+    /// # Errors
+    /// The session has ended, or has no stream left to give.
+    pub fn open(&mut self) -> Result<StreamId, OpenError> {
+        self.check()?;
+        if self.streams.len() >= self.config.max_streams {
+            return Err(OpenError::TooManyStreams(self.streams.len()));
+        }
+        let id = self.next_id.ok_or(OpenError::Exhausted)?;
+        self.next_id = id.0.checked_add(2).map(StreamId);
+        self.streams.insert(id, Stream::opened());
+        self.with_stream(id, |_, _| ());
+        Ok(id)
+    }
+
+    /// The oldest stream the peer has opened and nobody has accepted. After none,
+    /// [`Event::Incoming`] follows.
+    ///
+    /// # Errors
+    /// The session has ended.
+    pub fn accept(&mut self) -> Result<Option<StreamId>, SessionError> {
+        self.check()?;
+        let id = self.incoming.pop_front();
+        self.acceptor_waiting = id.is_none();
+        Ok(id)
+    }
+
+    /// Nobody will accept any more: streams of the peer are refused from now on.
+    pub fn stop_accepting(&mut self, now: Instant) {
+        self.accepting = false;
+        for id in core::mem::take(&mut self.incoming) {
+            self.close_stream(now, id);
+        }
+    }
+
+    /// What `stream` has to read. Data that has arrived can be read even after the session has
+    /// failed.
+    ///
+    /// # Errors
+    /// The session has ended, and the stream had not.
+    pub fn readable(&mut self, stream: StreamId) -> Result<Readable<'_>, SessionError> {
+        let end = &self.end;
+        let Some(state) = self.streams.get_mut(&stream) else {
+            return end.clone().map_or(Ok(Readable::End), Err);
+        };
+        let finished = state.is_peer_finished();
+        match (state.readable(), end) {
+            ([], Some(error)) if !finished => Err(error.clone()),
+            ([], _) if finished => Ok(Readable::End),
+            ([], _) => Ok(Readable::Blocked),
+            (data, _) => Ok(Readable::Data(data)),
+        }
+    }
+
+    /// The application has read `count` of the bytes that [`readable`](Self::readable) gave.
+    pub fn consume(&mut self, stream: StreamId, count: usize) {
+        let consumed = self.with_stream(stream, |state, config| state.consume(count, config));
+        if consumed.is_some() {
+            self.budget += count;
+        }
+    }
+
+    /// Takes bytes to send on `stream`, as many as there is room for. After none of some,
+    /// [`Event::Writable`] follows.
+    ///
+    /// # Errors
+    /// The session has ended, the stream was finished, or the peer has closed it.
+    pub fn write(&mut self, stream: StreamId, data: &[u8]) -> Result<usize, WriteError> {
+        self.check()?;
+        self.with_stream(stream, |state, _| state.write(data))
+            .unwrap_or(Err(WriteError::Finished))
+    }
+
+    /// Ends our direction of `stream`: FIN follows what was written. Reading goes on.
+    ///
+    /// # Errors
+    /// The session has ended.
+    pub fn finish(&mut self, stream: StreamId) -> Result<(), SessionError> {
+        self.check()?;
+        self.with_stream(stream, |state, _| state.finish());
+        Ok(())
+    }
+
+    /// Whether all that was written to a finished stream has gone to the transport, with FIN behind
+    /// it. If not, [`Event::Writable`] follows.
+    ///
+    /// # Errors
+    /// The session has ended before that.
+    pub fn poll_flushed(&mut self, stream: StreamId) -> Result<bool, SessionError> {
+        match self.with_stream(stream, |state, _| state.poll_flushed()) {
+            Some(false) => self.check().map(|()| false),
+            Some(true) | None => Ok(true),
+        }
+    }
+
+    /// Gives `stream` up: what was written is still sent, what is unread or still comes is dropped.
+    ///
+    /// Output that the peer's window holds back is dropped when that has not moved for the session's
+    /// timeout: a peer that has forgotten the stream never opens it again.
+    pub fn close_stream(&mut self, now: Instant, stream: StreamId) {
+        let Some(unread) = self.with_stream(stream, |state, _| state.close()) else {
+            return;
+        };
+        self.budget += unread;
+        self.linger(now, stream);
+    }
+
+    /// Ends the session. What was written is still sent, for at most the session's timeout: see
+    /// [`is_drained`](Self::is_drained) and [`is_over`](Self::is_over). Streams that were not
+    /// finished get no FIN, so the peer does not take what it has for the whole.
+    pub fn close(&mut self, now: Instant) {
+        if self.end.is_some() {
+            return;
+        }
+        self.end = Some(SessionError::Closed);
+        self.draining = Some(now + self.config.timeout);
+        self.accepting = false;
+        self.incoming.clear();
+        let open: Vec<StreamId> = self.streams.keys().copied().collect();
+        for id in open {
+            self.budget += self.with_stream(id, |state, _| state.cut()).unwrap_or(0);
+        }
+    }
+
+    /// Who can go on. At most one event a stream and direction waits here.
+    pub fn poll_event(&mut self) -> Option<Event> {
+        self.events.pop_front()
+    }
+
+    /// Why the session ended, if it has.
+    pub const fn end(&self) -> Option<&SessionError> {
+        self.end.as_ref()
+    }
+
+    /// Streams that exist, including those that were closed but have yet to send.
+    pub fn stream_count(&self) -> usize {
+        self.streams.len()
+    }
+
+    // Inside.
+
+    fn handle_item(&mut self, item: Item<'_>) -> Result<(), ProtocolError> {
+        match item {
+            Item::Open(id) => self.handle_open(id)?,
+            Item::Finish(id) => {
+                self.with_stream(id, |state, config| state.handle_finish(config.half_close));
+            }
+            Item::Data(id, data) => {
+                match self.with_stream(id, |state, _| state.handle_data(data)) {
+                    Some(Received::Kept) => self.budget -= data.len(),
+                    Some(Received::Dropped) | None => {}
+                }
+            }
+            Item::Update {
+                stream,
+                consumed,
+                window,
+            } => self
+                .with_stream(stream, |state, _| state.handle_update(consumed, window))
+                .unwrap_or(Ok(()))
+                .map_err(|()| ProtocolError::Consumed(stream))?,
+            Item::Nop => {}
+        }
+        Ok(())
+    }
+
+    fn handle_open(&mut self, id: StreamId) -> Result<(), ProtocolError> {
+        let from_peer = match self.role {
+            Role::Client => id.0.is_multiple_of(2) && id.0 != 0,
+            Role::Server => id.0 % 2 == 1,
+        };
+        if !from_peer {
+            return Err(ProtocolError::ForeignStream(id));
+        }
+        if self.streams.contains_key(&id) {
+            return Ok(());
+        }
+        let room = self.incoming.len() < self.config.accept_backlog
+            && self.streams.len() < self.config.max_streams;
+        if room && self.accepting {
+            self.streams.insert(id, Stream::accepted());
+            self.incoming.push_back(id);
+            if core::mem::take(&mut self.acceptor_waiting) {
+                self.events.push_back(Event::Incoming);
+            }
+            return Ok(());
+        }
+        if self.refused.len() >= MAX_REFUSALS {
+            return Err(ProtocolError::Flood);
+        }
+        self.refused.push_back(id);
+        Ok(())
+    }
+
+    fn next_frame(&mut self, out: &mut Vec<u8>) -> bool {
+        let version = self.config.version;
+        if self.liveness.nop_due() {
+            frame::put_nop(out, version);
+            return true;
+        }
+        if let Some(id) = self.refused.pop_front() {
+            frame::put_finish(out, version, id);
+            return true;
+        }
+        while let Some(id) = self.ready.pop_front() {
+            let sent = self.with_stream(id, |state, config| {
+                state.queued = false;
+                state.next_frame(id, config, out)
+            });
+            if sent == Some(true) {
+                return true;
+            }
+        }
+        false
+    }
+
+    /// The only way to change a stream: whatever `f` did, the stream is filed anew afterwards.
+    fn with_stream<R>(
+        &mut self,
+        id: StreamId,
+        f: impl FnOnce(&mut Stream, &Config) -> R,
+    ) -> Option<R> {
+        let stream = self.streams.get_mut(&id)?;
+        let result = f(stream, &self.config);
+        if stream.take_readable() {
+            self.events.push_back(Event::Readable(id));
+        }
+        if stream.take_writable() {
+            self.events.push_back(Event::Writable(id));
+        }
+        if stream.is_over() {
+            self.streams.remove(&id);
+        } else if stream.wants_transmit(self.config.version) && !stream.queued {
+            stream.queued = true;
+            self.ready.push_back(id);
+        }
+        Some(result)
+    }
+
+    /// Has a closed stream that depends on the peer's window looked at after a timeout.
+    fn linger(&mut self, now: Instant, id: StreamId) {
+        let version = self.config.version;
+        if let Some(stream) = self
+            .streams
+            .get(&id)
+            .filter(|stream| stream.lingers(version))
+        {
+            let (at, sent) = (now + self.config.timeout, stream.sent());
+            self.lingering.push_back(Lingering {
+                at,
+                stream: id,
+                sent,
+            });
+        }
+    }
+
+    fn review(&mut self, now: Instant, entry: &Lingering) {
+        self.with_stream(entry.stream, |state, config| {
+            if state.lingers(config.version) && state.is_stuck() && state.sent() == entry.sent {
+                state.discard_output();
+            }
+        });
+        self.linger(now, entry.stream);
+    }
+
+    fn check(&self) -> Result<(), SessionError> {
+        self.end.clone().map_or(Ok(()), Err)
+    }
+
+    /// Sends nothing more.
+    fn stop(&mut self) {
+        self.draining = None;
+        self.ready.clear();
+        self.refused.clear();
+        self.lingering.clear();
+    }
+}
+
+/// Refusals that may wait to be sent: as many as the default backlog. A peer that provokes more is
+/// not a busy one.
+const MAX_REFUSALS: usize = 1_024;
+
+#[cfg(test)]
+mod properties;
+#[cfg(test)]
+mod tests;

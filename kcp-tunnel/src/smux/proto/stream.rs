@@ -1,0 +1,299 @@
+//! One stream: bytes on their way out, bytes waiting to be read, and what its ends have said.
+//!
+//! Knows neither the other streams nor the session's budget; [`Session`](super::Session) tells it
+//! what was received and gives it its turns to send.
+
+use super::super::config::{Config, Version};
+use super::super::error::WriteError;
+use super::frame::{self, StreamId};
+use super::queue::ByteQueue;
+
+/// State of one stream.
+#[derive(Debug)]
+pub(super) struct Stream {
+    output: ByteQueue,
+    /// Frames due in addition to the output: SYN and UPD before it, FIN behind it.
+    open_due: bool,
+    update_due: bool,
+    finish_due: bool,
+    /// The application writes no more.
+    finished: bool,
+    /// Bytes sent, bytes of those the peer has read, and how far the two may be apart (version 2;
+    /// the first two modulo 2³²).
+    sent: u32,
+    peer_consumed: u32,
+    peer_window: u32,
+    /// The peer has closed the stream: whatever we send is lost.
+    peer_deaf: bool,
+
+    input: ByteQueue,
+    /// Bytes read by the application (modulo 2³²), and those of them the last UPD did not cover.
+    consumed: u32,
+    unreported: usize,
+    /// The peer sends no more.
+    peer_finished: bool,
+    /// The application has given the stream up: nothing is kept for it.
+    abandoned: bool,
+
+    /// The application found nothing to read, or no room to write, and wants to be told.
+    reader_waiting: bool,
+    writer_waiting: bool,
+    /// Whether the session has the stream in its queue of those to send from.
+    pub(super) queued: bool,
+}
+
+/// What came of a piece of data.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Received {
+    Kept,
+    Dropped,
+}
+
+impl Stream {
+    /// A stream that this end opens.
+    pub(super) fn opened() -> Self {
+        Self {
+            open_due: true,
+            ..Self::accepted()
+        }
+    }
+
+    /// A stream that the peer has opened.
+    pub(super) fn accepted() -> Self {
+        Self {
+            output: ByteQueue::default(),
+            open_due: false,
+            update_due: false,
+            finish_due: false,
+            finished: false,
+            sent: 0,
+            peer_consumed: 0,
+            peer_window: START_WINDOW,
+            peer_deaf: false,
+            input: ByteQueue::default(),
+            consumed: 0,
+            unreported: 0,
+            peer_finished: false,
+            abandoned: false,
+            reader_waiting: false,
+            writer_waiting: false,
+            queued: false,
+        }
+    }
+
+    // What the peer said.
+
+    /// Data from the peer.
+    pub(super) fn handle_data(&mut self, data: &[u8]) -> Received {
+        if self.abandoned || self.peer_finished {
+            return Received::Dropped;
+        }
+        self.input.push(data);
+        Received::Kept
+    }
+
+    /// FIN from the peer. The second one says that it does not read either: that is what remains of
+    /// a stream that was half-closed and then closed.
+    pub(super) fn handle_finish(&mut self, half_close: bool) {
+        self.peer_deaf |= self.peer_finished || !half_close;
+        self.peer_finished = true;
+        self.update_due = false;
+        if self.peer_deaf {
+            self.output.clear();
+        }
+    }
+
+    /// UPD from the peer. `Err` if it claims to have read what was never sent.
+    pub(super) fn handle_update(&mut self, consumed: u32, window: u32) -> Result<(), ()> {
+        if self.sent.wrapping_sub(consumed) > i32::MAX as u32 {
+            return Err(());
+        }
+        self.peer_consumed = consumed;
+        self.peer_window = window.min(i32::MAX as u32);
+        Ok(())
+    }
+
+    // What the application does.
+
+    /// Takes as many bytes as there is room for. After none of some, `take_writable` tells of room.
+    pub(super) fn write(&mut self, data: &[u8]) -> Result<usize, WriteError> {
+        if self.finished {
+            return Err(WriteError::Finished);
+        }
+        if self.peer_deaf {
+            return Err(WriteError::PeerClosed);
+        }
+        let len = data.len().min(SEND_BUFFER - self.output.len());
+        self.output.push(&data[..len]);
+        self.writer_waiting = len == 0 && !data.is_empty();
+        Ok(len)
+    }
+
+    /// No more writes: FIN follows what was written.
+    pub(super) fn finish(&mut self) {
+        if !self.finished {
+            self.finished = true;
+            self.finish_due = true;
+        }
+    }
+
+    /// Closes the stream: FIN follows what was written, a second one if the first did not say that
+    /// nobody reads any more. Returns how many unread bytes were dropped.
+    pub(super) fn close(&mut self) -> usize {
+        if self.finished && !self.peer_finished && !self.abandoned {
+            self.finish_due = true;
+        }
+        self.finish();
+        self.cut()
+    }
+
+    /// Gives the stream up with its session: what was written is still sent. Returns how many
+    /// unread bytes were dropped.
+    pub(super) fn cut(&mut self) -> usize {
+        self.abandoned = true;
+        self.update_due = false;
+        self.reader_waiting = false;
+        self.writer_waiting = false;
+        let unread = self.input.len();
+        self.input.clear();
+        unread
+    }
+
+    /// Drops output that an abandoned stream cannot get rid of.
+    pub(super) fn discard_output(&mut self) {
+        self.output.clear();
+    }
+
+    /// The bytes to read next. After none, `take_readable` tells of more.
+    pub(super) fn readable(&mut self) -> &[u8] {
+        self.reader_waiting = self.input.is_empty() && !self.peer_finished;
+        self.input.front()
+    }
+
+    /// The application has read `count` of the readable bytes.
+    pub(super) fn consume(&mut self, count: usize, config: &Config) {
+        self.input.advance(count);
+        let first = self.consumed == 0 && self.unreported == 0;
+        self.consumed = self.consumed.wrapping_add(count as u32);
+        self.unreported += count;
+        match config.version {
+            Version::V1 => {}
+            Version::V2 => {
+                let half = self.unreported >= config.stream_window as usize / 2;
+                self.update_due |= (first || half) && !self.peer_finished;
+            }
+        }
+    }
+
+    // What comes next.
+
+    /// Appends the next frame of this stream to `out`, if it has one to send.
+    pub(super) fn next_frame(&mut self, id: StreamId, config: &Config, out: &mut Vec<u8>) -> bool {
+        if self.open_due {
+            self.open_due = false;
+            frame::put_open(out, config.version, id);
+            return true;
+        }
+        if self.update_due {
+            self.update_due = false;
+            self.unreported = 0;
+            frame::put_update(out, id, self.consumed, config.stream_window);
+            return true;
+        }
+        let most = config.max_frame.min(self.credit(config.version));
+        let len = self.output.len().min(most);
+        if let Some(field) = u16::try_from(len).ok().filter(|&len| len > 0) {
+            frame::put_data_header(out, config.version, id, field);
+            self.output.drain_into(out, len);
+            self.sent = self.sent.wrapping_add(field.into());
+            return true;
+        }
+        if self.finish_due && self.output.is_empty() {
+            self.finish_due = false;
+            frame::put_finish(out, config.version, id);
+            return true;
+        }
+        false
+    }
+
+    /// Whether `next_frame` has something to give.
+    pub(super) fn wants_transmit(&self, version: Version) -> bool {
+        let data = !self.output.is_empty() && self.credit(version) > 0;
+        let finish = self.finish_due && self.output.is_empty();
+        self.open_due || self.update_due || data || finish
+    }
+
+    /// Whether nothing remains to be done: the application has gone and all it wrote was sent.
+    pub(super) fn is_over(&self) -> bool {
+        self.abandoned && !self.open_due && !self.finish_due && self.output.is_empty()
+    }
+
+    /// Whether the stream was closed while the peer's window may hold back what was written.
+    pub(super) fn lingers(&self, version: Version) -> bool {
+        match version {
+            Version::V1 => false,
+            Version::V2 => self.abandoned && !self.output.is_empty(),
+        }
+    }
+
+    /// Whether the peer's window is used up.
+    pub(super) fn is_stuck(&self) -> bool {
+        self.credit(Version::V2) == 0
+    }
+
+    /// Whether the application waits for something to read and has it now; tells only once.
+    pub(super) fn take_readable(&mut self) -> bool {
+        let readable = !self.input.is_empty() || self.peer_finished;
+        readable && core::mem::take(&mut self.reader_waiting)
+    }
+
+    /// Whether the application waits to write, or for FIN to be sent, and can go on; tells only
+    /// once.
+    pub(super) fn take_writable(&mut self) -> bool {
+        let room = self.output.len() <= SEND_BUFFER / 2 || self.peer_deaf;
+        let writable = if self.finished {
+            self.is_flushed()
+        } else {
+            room
+        };
+        writable && core::mem::take(&mut self.writer_waiting)
+    }
+
+    /// Whether all that was written was sent, with FIN behind it. If not, `take_writable` tells.
+    pub(super) fn poll_flushed(&mut self) -> bool {
+        self.writer_waiting = !self.is_flushed();
+        !self.writer_waiting
+    }
+
+    pub(super) const fn is_peer_finished(&self) -> bool {
+        self.peer_finished
+    }
+
+    /// Bytes sent so far, modulo 2³².
+    pub(super) const fn sent(&self) -> u32 {
+        self.sent
+    }
+
+    const fn is_flushed(&self) -> bool {
+        self.finished && !self.finish_due
+    }
+
+    /// Bytes the peer takes now.
+    fn credit(&self, version: Version) -> usize {
+        match version {
+            Version::V1 => usize::MAX,
+            Version::V2 => {
+                let in_flight = self.sent.wrapping_sub(self.peer_consumed);
+                self.peer_window.saturating_sub(in_flight) as usize
+            }
+        }
+    }
+}
+
+/// What a peer of version 2 takes before it has said anything, whatever its settings.
+/// Source: smux `initialPeerWindow`.
+const START_WINDOW: u32 = 262_144;
+
+/// Bytes of a stream that wait to be sent before its writer must wait, too: enough to keep the
+/// transport busy while the writer is woken.
+pub(super) const SEND_BUFFER: usize = 32 * 1_024;
