@@ -13,11 +13,13 @@ use slab::Slab;
 
 use super::Time;
 use super::arq::receiver::Origin;
+use super::arq::sender::Settings;
 use super::batch::PacketBatch;
 use super::chunk::{Chunk, Pool};
 use super::crypto::{Nonces, OpenError};
 use super::deadlines::Deadlines;
 use super::fec::{Code, Decoder};
+use super::layout::MAX_DATAGRAM;
 use super::packet::{self, Inner, Packet};
 use super::path::Path;
 use super::session::Session;
@@ -87,7 +89,7 @@ pub enum Change {
     NoDelay(bool, Duration, u32),
     /// Send and receive window.
     Windows(Window, Window),
-    /// Longest datagram.
+    /// Longest datagram to this peer, of every session with it.
     Mtu(Mtu),
     /// Whether writes may share a segment.
     StreamMode(bool),
@@ -255,8 +257,12 @@ impl Hub {
         !self.ready.is_empty()
     }
 
-    /// News for the handles, in the order in which it came up.
+    /// News for the handles. That a session ended comes before all that is new of others, because one of them may
+    /// have taken its place and index.
     pub fn poll_event(&mut self) -> Option<Event> {
+        if let Some((key, error, stats)) = self.ended.pop_front() {
+            return Some(Event::Ended(key, error, stats));
+        }
         while let Some(&index) = self.noticed.front() {
             let Some(entry) = self.sessions.get_mut(index as usize) else {
                 self.noticed.pop_front();
@@ -287,8 +293,7 @@ impl Hub {
             };
             return Some(event);
         }
-        let (key, error, stats) = self.ended.pop_front()?;
-        Some(Event::Ended(key, error, stats))
+        None
     }
 
     /// Takes an accepted session off the backlog: its handle has an owner now.
@@ -408,31 +413,38 @@ impl Hub {
 
     /// Changes a live session.
     pub fn change(&mut self, now: Time, key: SessionKey, change: Change) {
-        let config = Arc::clone(&self.config);
-        self.with_session(now, key, |session, path, _| match change {
-            Change::NoDelay(nodelay, interval, resend) => session.set(now, |settings| {
+        match change {
+            Change::NoDelay(nodelay, interval, resend) => self.set(now, key, |settings| {
                 settings.nodelay = nodelay;
                 settings.interval = interval;
                 settings.resend = resend;
             }),
             Change::Windows(send, receive) => {
-                session.set(now, |settings| settings.window = send.into());
-                session.set_receive_window(receive.into());
+                self.set(now, key, |settings| settings.window = send.into());
+                self.with_session(now, key, |session, _, pool| {
+                    session.set_receive_window(receive.into(), pool);
+                });
             }
-            Change::Mtu(mtu) => {
-                let layout = config.layout(mtu);
-                path.set_layout(layout);
-                session.set_mss(layout.mss());
+            Change::Mtu(mtu) => self.set_mtu(key, mtu),
+            Change::StreamMode(enabled) => {
+                self.with_session(now, key, |session, _, _| session.set_stream_mode(enabled));
             }
-            Change::StreamMode(enabled) => session.set_stream_mode(enabled),
-            Change::WriteDelay(enabled) => session.set_write_delay(enabled),
-            Change::AckNoDelay(enabled) => session.set_ack_no_delay(enabled),
-            Change::Duplicates(copies) => path.set_duplicates(copies),
+            Change::WriteDelay(enabled) => {
+                self.with_session(now, key, |session, _, _| session.set_write_delay(enabled));
+            }
+            Change::AckNoDelay(enabled) => {
+                self.with_session(now, key, |session, _, _| session.set_ack_no_delay(enabled));
+            }
+            Change::Duplicates(copies) => {
+                self.with_session(now, key, |_, path, _| path.set_duplicates(copies));
+            }
             Change::MaxBandwidth(rate) => {
-                session.set(now, |settings| settings.max_bandwidth = rate.max(1));
+                self.set(now, key, |settings| settings.max_bandwidth = rate.max(1));
             }
-            Change::ParityLimit(limit) => path.set_parity_limit(limit),
-        });
+            Change::ParityLimit(limit) => {
+                self.with_session(now, key, |_, path, _| path.set_parity_limit(limit));
+            }
+        }
     }
 
     /// Stops or resumes taking sessions from peers.
@@ -500,6 +512,24 @@ impl Hub {
         }
     }
 
+    /// Changes limits and timers of a live session.
+    fn set(&mut self, now: Time, key: SessionKey, change: impl FnOnce(&mut Settings)) {
+        self.with_session(now, key, |session, _, _| session.set(now, change));
+    }
+
+    /// Changes the longest datagram of the session's path. No session there may cut longer segments from now on.
+    fn set_mtu(&mut self, key: SessionKey, mtu: Mtu) {
+        let Some(path) = self.entry(key).map(|entry| entry.path as usize) else {
+            return;
+        };
+        let path = &mut self.paths[path];
+        path.set_layout(self.config.layout(mtu));
+        for &index in &path.sessions {
+            let session = &mut self.sessions[index as usize].session;
+            session.set_mss(path.layout().mss());
+        }
+    }
+
     /// Puts the session where it belongs: among those ready to send, among those with news, under its next deadline.
     fn file(&mut self, now: Time, index: u32) {
         let entry = &mut self.sessions[index as usize];
@@ -523,6 +553,10 @@ impl Hub {
         peer: SocketAddr,
         datagram: &mut [u8],
     ) -> Result<(), Discard> {
+        // No peer sends longer ones, and segments of such a length would take more memory than the window grants.
+        if datagram.len() > MAX_DATAGRAM {
+            return Err(Discard::TooLong);
+        }
         let inner = self
             .config
             .cipher
@@ -618,13 +652,15 @@ impl Hub {
         if !self.accepting || !packet.may_open_session(window) {
             return Err(Discard::Stranger);
         }
+        if self.backlog >= self.config.accept_backlog {
+            return Err(Discard::Refused);
+        }
         if self.config.replace_on_new_conv && packet.begins_conversation() {
             self.end_path(now, peer);
         }
         let ip_sessions = self.per_ip.get(&peer.ip()).copied().unwrap_or_default() as usize;
         if self.sessions.len() >= self.config.max_sessions
             || ip_sessions >= self.config.max_sessions_per_ip
-            || self.backlog >= self.config.accept_backlog
         {
             return Err(Discard::Refused);
         }

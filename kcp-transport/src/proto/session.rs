@@ -178,7 +178,10 @@ impl Session {
             if una.is_none_or(|una| una.precedes(header.una)) {
                 una = Some(header.una);
             }
-            window = Some(header.window);
+            // Overtaken by a newer packet, it tells an older window.
+            if !header.una.precedes(self.sender.una()) {
+                window = Some(header.window);
+            }
             match header.command {
                 Command::Ack => {
                     acked = true;
@@ -245,7 +248,7 @@ impl Session {
             self.ask_window = true;
         }
         if due(self.hold_until) {
-            self.hold_until = None;
+            self.flush();
         }
         if due(self.keepalive_at) {
             self.ask_window = true;
@@ -282,14 +285,10 @@ impl Session {
             State::Open => None,
             State::Closing { until } | State::TimeWait { until } => Some(until),
         };
-        let sender = self.sender.poll_timeout();
-        let sender = match self.hold_until {
-            Some(hold) => sender.map(|at| at.max(hold)).or(Some(hold)),
-            None => sender,
-        };
         let idle = self.idle_timeout.map(|timeout| self.last_heard + timeout);
         let times = [
-            sender,
+            self.sender.poll_timeout(),
+            self.hold_until,
             self.ack_at,
             self.keepalive_at,
             self.shrink_at,
@@ -301,9 +300,7 @@ impl Session {
 
     /// Whether a packet should leave now.
     pub(crate) fn wants_transmit(&mut self, now: Time) -> bool {
-        self.wants_control(now)
-            || !self.oob_out.is_empty()
-            || (self.hold_until.is_none() && self.sender.wants_transmit(now))
+        self.wants_control(now) || !self.oob_out.is_empty() || self.sender.wants_transmit(now)
     }
 
     /// Builds packets until nothing more may leave or the batch is full.
@@ -311,7 +308,7 @@ impl Session {
         while !batch.is_full() {
             if let Some(data) = self.oob_out.pop_front() {
                 path.send_oob(batch, self.conv, &data);
-            } else if self.hold_until.is_none() && self.sender.wants_transmit(now) {
+            } else if self.sender.wants_transmit(now) {
                 let envelope = self.envelope();
                 let longest = self.sender.next_len(now);
                 let sent = path.send_protected(now, batch, longest, |packet| {
@@ -336,19 +333,24 @@ impl Session {
         self.update_writable();
     }
 
-    /// Queues bytes of the application.
+    /// Queues bytes of the application; none are ignored, since nobody could read an empty message.
     pub(crate) fn write(&mut self, now: Time, chunk: Chunk, pool: &mut Pool) {
+        if chunk.is_empty() {
+            pool.give(chunk);
+            return;
+        }
         self.stats.bytes_sent += chunk.len() as u64;
         self.drain_wanted = false;
         self.touch(now);
         let cut = self.messages || !self.stream_mode;
         if self.write_delay && self.hold_until.is_none() && self.sender.unsent() == 0 {
             self.hold_until = Some(now + self.sender.settings().interval);
+            self.sender.hold(true);
         }
         self.sender.write(chunk, cut, pool);
         let full_window = self.sender.settings().window as usize * self.sender.mss();
         if self.sender.unsent() >= full_window.min(self.send_buffer) {
-            self.hold_until = None;
+            self.flush();
         }
         self.write_blocked = !self.is_writable();
     }
@@ -356,6 +358,7 @@ impl Session {
     /// Sends what waits for more to be written.
     pub(crate) fn flush(&mut self) {
         self.hold_until = None;
+        self.sender.hold(false);
     }
 
     /// Whether the application may write more.
@@ -425,8 +428,10 @@ impl Session {
         self.sender.set(now, change);
     }
 
-    pub(crate) fn set_receive_window(&mut self, window: u32) {
+    pub(crate) fn set_receive_window(&mut self, window: u32, pool: &mut Pool) {
         self.receiver.set_window(window);
+        // A larger one may take in what waited, and the peer should know.
+        self.handle_consumed(0, 0, pool);
     }
 
     pub(crate) fn set_stream_mode(&mut self, enabled: bool) {
@@ -498,6 +503,7 @@ impl Session {
         self.update_writable();
         self.update_drained();
         if valid && origin == Origin::Wire {
+            self.sender.handle_heard();
             self.last_heard = now;
             self.keepalive_at = self.keepalive.map(|interval| now + interval);
             if !self.heard {

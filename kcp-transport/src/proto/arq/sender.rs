@@ -45,8 +45,9 @@ const MAX_PROBE_INTERVAL: Duration = Duration::from_secs(5);
 /// Transmissions of one segment before the path may count as dead. Source: ikcp.c `IKCP_DEADLINK`.
 const MAX_SENDS: u16 = 20;
 
-/// Nothing was acknowledged for this long before the path counts as dead.
-const MIN_UNREACHABLE: Duration = Duration::from_secs(10);
+/// Nothing was acknowledged for this long before the path counts as dead: longer than outages that a session should
+/// survive, such as a change of cell or half a minute without power at some router.
+const MIN_UNREACHABLE: Duration = Duration::from_secs(45);
 
 /// One numbered segment whose bytes are kept until `una` passes it.
 #[derive(Debug)]
@@ -91,6 +92,8 @@ pub(crate) struct Sender {
     next: Seq,
     /// Segments `una..next`.
     flight: VecDeque<Segment>,
+    /// Segments of `flight` that are not acknowledged.
+    unacked: usize,
     /// Segments to send again, in the order in which they were found lost.
     resend: VecDeque<Seq>,
     copies: Copies,
@@ -105,6 +108,8 @@ pub(crate) struct Sender {
     probes: u32,
     /// When losses must be looked for again.
     detect_at: Option<Time>,
+    /// New data waits for more; what was sent before is sent again all the same.
+    held: bool,
 }
 
 impl Sender {
@@ -128,6 +133,7 @@ impl Sender {
             una: Seq(0),
             next: Seq(0),
             flight: VecDeque::new(),
+            unacked: 0,
             resend: VecDeque::new(),
             copies: Copies::new(config.redundancy),
             history: History::new(),
@@ -140,6 +146,7 @@ impl Sender {
             last_progress: now,
             probes: 0,
             detect_at: None,
+            held: false,
         };
         sender.update_pacing(now);
         sender
@@ -169,9 +176,13 @@ impl Sender {
         if answer.spurious {
             stats.spurious_resends += 1;
         }
-        if let Some(index) = sn.index_from(self.una, self.flight.len()) {
+        if let Some(index) = sn.index_from(self.una, self.flight.len())
+            && !self.flight[index].acked
+        {
             self.last_progress = now;
+            self.unacked -= 1;
             self.flight[index].acked = true;
+            self.flight[index].queued = false;
         }
     }
 
@@ -187,7 +198,9 @@ impl Sender {
             return false;
         }
         let limited = self.flight.len() >= self.limit() as usize || self.buffer.unsent() > 0;
-        self.flight.drain(..count);
+        for segment in self.flight.drain(..count) {
+            self.unacked -= usize::from(!segment.acked);
+        }
         self.una = una;
         self.last_progress = now;
         self.probes = 0;
@@ -211,6 +224,10 @@ impl Sender {
     /// Takes the receive window that a packet of the peer told. Returns whether it changed.
     pub(crate) fn handle_window(&mut self, now: Time, window: u16) -> bool {
         let changed = self.remote_window != u32::from(window);
+        if self.remote_window == 0 && window > 0 {
+            // What waited for the reader did not wait for the path.
+            self.last_progress = now;
+        }
         self.remote_window = window.into();
         if window > 0 {
             self.window_probe = None;
@@ -219,6 +236,12 @@ impl Sender {
             self.window_probe = Some((now + first, first));
         }
         changed
+    }
+
+    /// The peer was heard. If nothing was answered for a while, the path may just have come back: what waits for an
+    /// answer is probed without further delay.
+    pub(crate) fn handle_heard(&mut self) {
+        self.probes = self.probes.min(1);
     }
 
     /// Looks for losses and follows the changed round trip, once a packet's acknowledgements are all taken.
@@ -303,6 +326,11 @@ impl Sender {
         }
     }
 
+    /// Holds new data back, or lets it go.
+    pub(crate) fn hold(&mut self, held: bool) {
+        self.held = held;
+    }
+
     /// Changes limits and timers of the live session.
     pub(crate) fn set(&mut self, now: Time, change: impl FnOnce(&mut Settings)) {
         change(&mut self.settings);
@@ -333,6 +361,11 @@ impl Sender {
         self.mss
     }
 
+    /// The oldest segment that the peer has not passed.
+    pub(crate) fn una(&self) -> Seq {
+        self.una
+    }
+
     /// Whether `una` may come from an honest peer: it lies within what was ever sent and not yet passed, or before.
     pub(crate) fn is_plausible_una(&self, una: Seq) -> bool {
         !self.next.precedes(una)
@@ -352,7 +385,8 @@ impl Sender {
     pub(crate) fn unreachable(&self, now: Time) -> Option<u32> {
         let oldest = self.flight.front()?;
         let silent = now.since(self.last_progress) >= MIN_UNREACHABLE;
-        (oldest.sends >= MAX_SENDS && silent).then_some(oldest.sends.into())
+        let reader_lags = self.remote_window == 0;
+        (oldest.sends >= MAX_SENDS && silent && !reader_lags).then_some(oldest.sends.into())
     }
 
     /// Segments numbered and not yet passed by the peer's `una`.
@@ -398,8 +432,12 @@ impl Sender {
 
     /// Whether a lost or a new segment could leave, were it not for pacing.
     fn has_segment(&self) -> bool {
-        !self.resend.is_empty()
-            || (self.buffer.unsent() > 0 && self.flight.len() < self.limit() as usize)
+        !self.resend.is_empty() || self.may_number()
+    }
+
+    /// Whether data that no segment holds may leave.
+    fn may_number(&self) -> bool {
+        !self.held && self.buffer.unsent() > 0 && self.flight.len() < self.limit() as usize
     }
 
     /// The segment to send next into `room` bytes: lost ones first, then due copies, then new ones.
@@ -407,7 +445,7 @@ impl Sender {
         let room = room.checked_sub(HEADER_LEN)?;
         while let Some(&sn) = self.resend.front() {
             match sn.index_from(self.una, self.flight.len()) {
-                Some(index) if !self.flight[index].acked => {
+                Some(index) if self.flight[index].queued => {
                     let segment = &mut self.flight[index];
                     if usize::from(segment.len) > room {
                         return None;
@@ -418,10 +456,8 @@ impl Sender {
                         .after_resend(now, sn, self.rtt.smoothed().unwrap_or(ASSUMED_RTT));
                     return Some(sn);
                 }
+                // Acknowledged meanwhile.
                 Some(_) | None => {
-                    if let Some(index) = sn.index_from(self.una, self.flight.len()) {
-                        self.flight[index].queued = false;
-                    }
                     self.resend.pop_front();
                 }
             }
@@ -449,7 +485,7 @@ impl Sender {
     fn number_next(&mut self, now: Time, room: usize) -> Option<Seq> {
         let ahead = self.buffer.unsent_before_cut();
         let len = ahead.min(self.mss);
-        if len == 0 || len > room || self.flight.len() >= self.limit() as usize {
+        if len > room || !self.may_number() {
             return None;
         }
         let fragments_after = if self.fragments {
@@ -471,6 +507,7 @@ impl Sender {
             sends: 0,
             last: TransmissionId::default(),
         });
+        self.unacked += 1;
         self.next = sn.plus(1);
         self.copies.earn(len);
         Some(sn)
@@ -518,6 +555,7 @@ impl Sender {
             ..
         } = self;
         let mut found = std::mem::take(resend);
+        let first_new = found.len();
         self.detect_at = history.detect_losses(
             now,
             rtt,
@@ -537,7 +575,7 @@ impl Sender {
                 }
             },
         );
-        for sn in &found {
+        for sn in found.iter().skip(first_new) {
             if let Some(index) = sn.index_from(*una, flight.len()) {
                 flight[index].queued = true;
             }
@@ -548,6 +586,10 @@ impl Sender {
     /// When the tail counts as unanswered: nothing else would reveal its loss.
     fn probe_at(&self) -> Option<Time> {
         if self.flight.is_empty() || !self.resend.is_empty() {
+            return None;
+        }
+        // The reader lags: it is its window that must be asked for, and nothing is missing.
+        if self.unacked == 0 && self.remote_window == 0 {
             return None;
         }
         Some(self.last_sent + self.probe_interval())
@@ -573,24 +615,20 @@ impl Sender {
             self.congestion.on_timeout(now);
         }
         let open = |segment: &Segment| !segment.acked && !segment.queued;
-        let oldest = self.flight.iter().position(open);
-        let newest = self.flight.iter().rposition(open);
-        for index in oldest
-            .into_iter()
-            .chain(newest.filter(|&index| Some(index) != oldest))
-        {
-            self.flight[index].queued = true;
-            self.resend.push_back(self.una.plus(index as u32));
-            stats.timeout_resends += 1;
+        // If everything is acknowledged but `una` has not moved, the packet that would have told so is lost: sending
+        // the oldest again makes the peer repeat it.
+        let oldest = self.flight.iter().position(open).unwrap_or_default();
+        let newest = self.flight.iter().rposition(open).unwrap_or_default();
+        self.queue_again(oldest, stats);
+        if newest != oldest {
+            self.queue_again(newest, stats);
         }
-        if oldest.is_none() {
-            // Everything is acknowledged but `una` has not moved, so the packet that would have told so is lost:
-            // sending the oldest again makes the peer repeat it.
-            self.flight[0].acked = false;
-            self.flight[0].queued = true;
-            self.resend.push_back(self.una);
-            stats.timeout_resends += 1;
-        }
+    }
+
+    fn queue_again(&mut self, index: usize, stats: &mut SessionStats) {
+        self.flight[index].queued = true;
+        self.resend.push_back(self.una.plus(index as u32));
+        stats.timeout_resends += 1;
     }
 
     fn update_pacing(&mut self, now: Time) {

@@ -68,8 +68,9 @@ pub(crate) fn cover(
 type Pair = [(usize, usize); 2];
 
 fn pairs(row: &[usize]) -> impl Iterator<Item = Pair> {
-    (0..row.len())
-        .flat_map(move |second| (0..second).map(move |first| [(first, row[first]), (second, row[second])]))
+    (0..row.len()).flat_map(move |second| {
+        (0..second).map(move |first| [(first, row[first]), (second, row[second])])
+    })
 }
 
 fn all_pairs(levels: &[usize]) -> HashSet<Pair> {
