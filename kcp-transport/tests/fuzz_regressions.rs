@@ -38,6 +38,11 @@ fn segments_are_read_as_they_were_written() {
 }
 
 #[test]
+fn what_is_rebuilt_is_what_was_sent() {
+    replay("fec", targets::fec::run);
+}
+
+#[test]
 fn bytes_arrive_intact_over_a_bad_link() {
     replay("session_pair", targets::session_pair::run);
 }

@@ -4,6 +4,7 @@
 //! `cargo +nightly fuzz run <target> fuzz/corpus/<target> fuzz/seeds/<target>`, from `kcp-transport/`.
 
 pub mod datagram;
+pub mod fec;
 pub mod opened;
 pub mod segments;
 pub mod session_pair;

@@ -76,8 +76,11 @@ impl Pair {
     fn new(steering: &mut Steering<'_>) -> Self {
         let cipher = &CIPHERS[usize::from(steering.byte()) % CIPHERS.len()];
         let messages = steering.coin();
-        let mut client = side(configure(cipher, messages, steering));
-        let server = side(configure(cipher, messages, steering));
+        // A shape unlike the peer's is taken at its word until a packet contradicts it, so all have the same or none.
+        let fec = |data, parity| Fec::new(data, parity).expect("in range");
+        let shape = steering.pick(&[fec(10, 3), fec(1, 1), fec(3, 2)]);
+        let mut client = side(configure(cipher, messages, shape, steering));
+        let server = side(configure(cipher, messages, shape, steering));
         client.endpoint.connect(address(1), 1);
         client.key = client.endpoint.sessions.first().copied();
         Self {
@@ -319,12 +322,11 @@ fn side(config: Config) -> Side {
     }
 }
 
-fn configure(cipher: &Cipher, messages: bool, steering: &mut Steering<'_>) -> Config {
-    let fec = |data, parity| Some(Fec::new(data, parity).expect("in range"));
+fn configure(cipher: &Cipher, messages: bool, shape: Fec, steering: &mut Steering<'_>) -> Config {
     Config::fast3()
         .cipher(cipher.clone())
         .message_mode(messages)
-        .fec(steering.pick(&[None, fec(10, 3), fec(1, 1), fec(3, 2)]))
+        .fec(steering.coin().then_some(shape))
         .mtu(mtu(steering))
         .send_window(window(steering))
         .receive_window(receive_window(steering, messages))

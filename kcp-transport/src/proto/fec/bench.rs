@@ -1,4 +1,4 @@
-//! What the benchmarks need to reach: encoding and decoding without a session.
+//! What benchmarks and fuzz targets need to reach: encoding and decoding without a session.
 
 use super::header::{HEADER, MAX_PACKET};
 use super::kernel::Kernel;
@@ -6,7 +6,7 @@ use super::rows::Rows;
 use super::{Code, Decoder, Encoder, Fec};
 use crate::proto::Time;
 
-/// An endless stream of data packets of one length, folded into parity in place.
+/// A stream of data packets, folded into parity in place.
 pub struct Sender {
     encoder: Encoder,
     packet: Vec<u8>,
@@ -14,7 +14,7 @@ pub struct Sender {
 }
 
 impl Sender {
-    /// KCP packets of `len` bytes.
+    /// KCP packets of `len` bytes, unless [`send`](Self::send) is given another.
     pub fn new(shape: Fec, len: usize) -> Self {
         Self {
             encoder: Encoder::new(Code::new(shape)),
@@ -33,6 +33,17 @@ impl Sender {
             wire(&self.parity[..len]);
         }
     }
+
+    /// Sends a KCP packet and the parity that is due, and hands them to `wire`.
+    pub fn send(&mut self, packet: &[u8], mut wire: impl FnMut(&[u8])) {
+        self.packet.truncate(HEADER);
+        self.packet.extend_from_slice(packet);
+        self.encoder.fold(Time::ZERO, &mut self.packet);
+        wire(&self.packet);
+        while let Some(len) = self.encoder.next_parity(&mut self.parity) {
+            wire(&self.parity[..len]);
+        }
+    }
 }
 
 /// Receives what a [`Sender`] sent.
@@ -44,9 +55,26 @@ impl Receiver {
         Self(Decoder::new(Some(Code::new(shape))))
     }
 
+    /// Of a peer whose shape is unknown.
+    pub fn learning() -> Self {
+        Self(Decoder::new(None))
+    }
+
     /// Takes in one packet and returns how many it allowed to rebuild.
     pub fn accept(&mut self, packet: &[u8]) -> usize {
         self.0.accept(packet, |_| true).count()
+    }
+
+    /// Takes in one packet and hands the KCP packets that it allowed to rebuild to `rebuilt`, with their numbers.
+    pub fn repair(&mut self, packet: &[u8], mut rebuilt: impl FnMut(u32, &[u8])) {
+        for repaired in self.0.accept(packet, |_| true) {
+            rebuilt(repaired.seqid, repaired.packet);
+        }
+    }
+
+    /// Gives back memory as after a pause.
+    pub fn shrink(&mut self) {
+        self.0.shrink();
     }
 }
 
