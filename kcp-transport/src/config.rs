@@ -109,6 +109,35 @@ impl From<Window> for u32 {
     }
 }
 
+/// Brings an interval into the range that kcp-go accepts, but for its lower bound of 10 ms, which only its ticks need.
+pub(crate) fn clamp_interval(interval: Duration) -> Duration {
+    interval.clamp(Duration::from_millis(1), Duration::from_secs(5))
+}
+
+/// What the setters of [`Config`] check, for values that come from a file.
+#[cfg(feature = "serde")]
+mod checked {
+    use std::time::Duration;
+
+    use serde::{Deserialize, Deserializer};
+
+    pub(super) fn interval<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
+        Duration::deserialize(from).map(super::clamp_interval)
+    }
+
+    pub(super) fn max_bandwidth<'de, D: Deserializer<'de>>(from: D) -> Result<u64, D::Error> {
+        u64::deserialize(from).map(|rate| rate.max(1))
+    }
+
+    pub(super) fn at_least_one<'de, D: Deserializer<'de>>(from: D) -> Result<usize, D::Error> {
+        usize::deserialize(from).map(|value| value.max(1))
+    }
+
+    pub(super) fn dscp<'de, D: Deserializer<'de>>(from: D) -> Result<u8, D::Error> {
+        u8::deserialize(from).map(|code_point| code_point & 0x3f)
+    }
+}
+
 fn in_range(
     what: &'static str,
     allowed: &'static str,
@@ -185,9 +214,11 @@ pub struct Config {
     pub(crate) send_window: Window,
     pub(crate) receive_window: Window,
     pub(crate) nodelay: bool,
+    #[cfg_attr(feature = "serde", serde(deserialize_with = "checked::interval"))]
     pub(crate) interval: Duration,
     pub(crate) resend: u32,
     pub(crate) congestion: CongestionControl,
+    #[cfg_attr(feature = "serde", serde(deserialize_with = "checked::max_bandwidth"))]
     pub(crate) max_bandwidth: u64,
     pub(crate) redundancy: Redundancy,
     pub(crate) stream_mode: bool,
@@ -195,15 +226,18 @@ pub struct Config {
     pub(crate) write_delay: bool,
     pub(crate) ack_no_delay: bool,
     pub(crate) duplicates: u8,
+    #[cfg_attr(feature = "serde", serde(deserialize_with = "checked::at_least_one"))]
     pub(crate) send_buffer: usize,
     pub(crate) idle_timeout: Option<Duration>,
     pub(crate) keepalive: Option<Duration>,
     pub(crate) linger: Duration,
     pub(crate) max_sessions: usize,
     pub(crate) max_sessions_per_ip: usize,
+    #[cfg_attr(feature = "serde", serde(deserialize_with = "checked::at_least_one"))]
     pub(crate) accept_backlog: usize,
     pub(crate) replace_on_new_conv: bool,
     pub(crate) socket_buffer: usize,
+    #[cfg_attr(feature = "serde", serde(deserialize_with = "checked::dscp"))]
     pub(crate) dscp: u8,
     pub(crate) connect_probe: Option<Duration>,
 }
@@ -312,7 +346,7 @@ impl Config {
     /// Default as the preset; taken from 1 ms to 5 s. No timer ticks: it bounds waiting, and an idle session costs
     /// nothing. Source: ikcp.c `ikcp_nodelay()`.
     pub fn interval(mut self, interval: Duration) -> Self {
-        self.interval = interval.clamp(Duration::from_millis(1), Duration::from_secs(5));
+        self.interval = clamp_interval(interval);
         self
     }
 
@@ -353,7 +387,8 @@ impl Config {
 
     /// Whether sessions carry messages, each received whole as it was written, instead of a stream of bytes.
     ///
-    /// Default false. Of kcp-go only its KCP layer reads and writes such messages; a `UDPSession` reads them as bytes.
+    /// Default false. A message may have as many segments as the receiver's window; a longer one never arrives. kcp-go's
+    /// `UDPSession` reads such messages, but writes none of more than one segment.
     pub fn message_mode(mut self, enabled: bool) -> Self {
         self.messages = enabled;
         self
@@ -379,7 +414,8 @@ impl Config {
         self
     }
 
-    /// Bytes that a writer may be ahead of the window. Default 256 KiB.
+    /// Bytes that may wait in a session for its window. Default 256 KiB. As many again, and one write, may wait in its
+    /// handle.
     ///
     /// What waits here cannot be overtaken by later writes: less means lower latency under load, down to a point.
     pub fn send_buffer(mut self, bytes: usize) -> Self {
@@ -420,7 +456,7 @@ impl Config {
 
     /// Sessions that may wait to be accepted. Default 1,024. Further first packets are dropped; peers send again.
     pub fn accept_backlog(mut self, sessions: usize) -> Self {
-        self.accept_backlog = sessions;
+        self.accept_backlog = sessions.max(1);
         self
     }
 

@@ -56,7 +56,7 @@ impl Endpoint {
     pub(crate) fn accepting<S: DatagramSocket + Unpin>(
         socket: S,
         config: Arc<Config>,
-        accepted: mpsc::UnboundedSender<Opened>,
+        accepted: mpsc::Sender<Opened>,
     ) -> io::Result<Self> {
         Self::start(socket, config, Some(accepted))
     }
@@ -64,7 +64,7 @@ impl Endpoint {
     fn start<S: DatagramSocket + Unpin>(
         socket: S,
         config: Arc<Config>,
-        accepted: Option<mpsc::UnboundedSender<Opened>>,
+        accepted: Option<mpsc::Sender<Opened>>,
     ) -> io::Result<Self> {
         let cipher = config.get_cipher();
         if cipher.protection() == Protection::Unprotected {
@@ -159,7 +159,7 @@ impl Endpoint {
 
 /// Waits for the next session of a peer.
 pub(crate) fn poll_accepted(
-    accepted: &mut mpsc::UnboundedReceiver<Opened>,
+    accepted: &mut mpsc::Receiver<Opened>,
     cx: &mut Context<'_>,
 ) -> Poll<Option<KcpStream>> {
     accepted.poll_recv(cx).map(|opened| {

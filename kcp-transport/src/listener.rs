@@ -46,7 +46,7 @@ use crate::stream::KcpStream;
 #[derive(Debug)]
 pub struct Listener {
     endpoints: Vec<Endpoint>,
-    accepted: mpsc::UnboundedReceiver<Opened>,
+    accepted: mpsc::Receiver<Opened>,
 }
 
 impl Listener {
@@ -105,7 +105,7 @@ impl Listener {
     }
 
     fn start<S: DatagramSocket + Unpin>(sockets: Vec<S>, config: &Arc<Config>) -> io::Result<Self> {
-        let (sender, accepted) = mpsc::unbounded_channel();
+        let (sender, accepted) = mpsc::channel(config.accept_backlog);
         let endpoints = sockets
             .into_iter()
             .map(|socket| Endpoint::accepting(socket, Arc::clone(config), sender.clone()))
@@ -173,7 +173,7 @@ impl Listener {
         Ok(sum)
     }
 
-    /// Stops accepting. Sessions already accepted live on; those that wait to be accepted are closed.
+    /// Takes no more sessions. Those already accepted live on; those that wait can still be accepted.
     pub fn close(&mut self) {
         for endpoint in &self.endpoints {
             endpoint.stop_accepting();

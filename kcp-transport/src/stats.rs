@@ -14,11 +14,12 @@ pub struct SessionStats {
     pub bytes_received: u64,
     /// Datagrams sent, parity and copies included (`OutPkts`).
     pub packets_sent: u64,
-    /// Datagrams received that passed their check, and packets rebuilt from parity (`InPkts`).
+    /// Packets of segments received, and those rebuilt from parity; parity and out-of-band packets do not count. Close to
+    /// `InPkts`, which counts those and not the rebuilt ones.
     pub packets_received: u64,
     /// UDP payload bytes sent (`OutBytes`).
     pub wire_bytes_sent: u64,
-    /// Bytes of the packets received, without the cipher's header (`InBytes`).
+    /// Bytes of those packets, without the headers of cipher and FEC. Close to `InBytes`.
     pub wire_bytes_received: u64,
     /// Segment headers sent, acknowledgements included (`OutSegs`).
     pub segments_sent: u64,
@@ -123,6 +124,8 @@ impl SessionStats {
 pub enum Discard {
     /// Too short for the cipher's header, or for any packet inside it.
     TooShort,
+    /// Longer than any peer sends.
+    TooLong,
     /// The checksum or the authentication tag did not fit (`InCsumErrors`).
     BadChecksum,
     /// From an address without a session, and not the begin of one (`InErrs`).

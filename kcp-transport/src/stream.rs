@@ -10,11 +10,17 @@ use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use crate::config::{Mtu, Window};
+use crate::config::{Mtu, Window, clamp_interval};
 use crate::error::{SendError, SessionError};
 use crate::io::pipe::{Handle, Opened};
 use crate::proto::{Change, Chunk};
 use crate::stats::SessionStats;
+
+/// An unanswered probe is repeated after this long, then ever later.
+const FIRST_PROBE_WAIT: Duration = Duration::from_millis(200);
+
+/// Probes are never further apart.
+const LONGEST_PROBE_WAIT: Duration = Duration::from_secs(5);
 
 /// The bytes of a session.
 ///
@@ -133,8 +139,15 @@ impl KcpStream {
     /// # Errors
     /// Why the session ended meanwhile.
     pub async fn probe(&self) -> Result<(), SessionError> {
-        self.handle().request(|requests| requests.ask = true);
-        poll_fn(|cx| self.handle().poll_answered(cx)).await
+        let mut wait = FIRST_PROBE_WAIT;
+        loop {
+            self.handle().request(|requests| requests.ask = true);
+            let answered = poll_fn(|cx| self.handle().poll_answered(cx));
+            if let Ok(result) = tokio::time::timeout(wait, answered).await {
+                return result;
+            }
+            wait = (wait * 3 / 2).min(LONGEST_PROBE_WAIT);
+        }
     }
 
     /// Waits until the peer has acknowledged everything written.
@@ -189,6 +202,7 @@ impl KcpStream {
     /// Changes [`Config::nodelay`](crate::Config::nodelay), [`interval`](crate::Config::interval) and
     /// [`resend`](crate::Config::resend) of this session.
     pub fn set_nodelay(&self, nodelay: bool, interval: Duration, resend: u32) {
+        let interval = clamp_interval(interval);
         self.handle()
             .change(Change::NoDelay(nodelay, interval, resend));
     }

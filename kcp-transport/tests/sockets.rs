@@ -404,3 +404,23 @@ async fn streams_share_a_session_and_know_it() {
     }
     assert_eq!(convs[0], convs[1]);
 }
+
+#[tokio::test]
+async fn unread_messages_beside_the_stream_are_bounded() {
+    let config = Config::default().fec(Fec::new(10, 3).expect("valid"));
+    let (mut client, mut server, _listener) = pair(config).await;
+    for round in 0..20 {
+        for _ in 0..16 {
+            client.send_oob(&[round]).expect("fits");
+        }
+        // What follows in the stream was sent behind them.
+        client.write_all(&[round]).await.expect("open");
+        server.read_exact(&mut [0]).await.expect("written");
+    }
+    let mut waiting = 0;
+    while let Ok(message) = tokio::time::timeout(Duration::ZERO, server.recv_oob()).await {
+        message.expect("alive");
+        waiting += 1;
+    }
+    assert_eq!(waiting, 64);
+}

@@ -116,7 +116,7 @@ impl Pair {
             }
             9 => {
                 if let Some(datagram) = wire.get_mut(argument) {
-                    datagram.truncate(usize::from(steering.short()));
+                    datagram.truncate(1 + usize::from(steering.short()));
                     self.tainted |= !self.checked;
                 }
             }

@@ -41,7 +41,7 @@ const BULK_PACKETS: usize = 8;
 const SPINS: usize = 64;
 
 /// Where the sessions of peers go.
-pub(crate) type Accepted = mpsc::UnboundedSender<Opened>;
+pub(crate) type Accepted = mpsc::Sender<Opened>;
 
 /// Drives one socket and its sessions. Ends when it is told to, when its socket fails, or, for an endpoint that
 /// nobody can use any more, when its last session ends.
@@ -220,14 +220,17 @@ impl<S: DatagramSocket + Unpin> Driver<S> {
             conv: self.hub.conv(key).unwrap_or_default(),
             peer: self.hub.peer_addr(key).unwrap_or(self.local),
             local: self.local,
-            separate_writes: config.messages || !config.stream_mode,
             messages: config.messages,
             capacity: config.send_buffer,
             read_threshold: (window / 4).min(64 * 1024),
             max_message: self.hub.max_message(key),
             max_oob: self.hub.max_oob(key),
         };
-        let pipe = Arc::new(Pipe::new(identity, config.write_delay));
+        let pipe = Arc::new(Pipe::new(
+            identity,
+            config.write_delay,
+            config.messages || !config.stream_mode,
+        ));
         let index = key.index();
         if self.pipes.len() <= index {
             self.pipes.resize(index + 1, None);
@@ -259,7 +262,7 @@ impl<S: DatagramSocket + Unpin> Driver<S> {
         for chunk in outbox.chunks.drain(..) {
             if chunk.capacity() >= 64 * 1024
                 && pipe.wants_spare()
-                && let Some(spare) = hub.spare_chunk()
+                && let Some(spare) = hub.spare_chunk(chunk.capacity())
             {
                 pipe.give_spare(spare);
             }
@@ -297,8 +300,8 @@ impl<S: DatagramSocket + Unpin> Driver<S> {
                     let opened = Opened(self.open(key));
                     trace!(peer = %opened.0.identity().peer, "session opened by a peer");
                     if let Some(accepted) = &self.accepted {
-                        // A listener that is gone refuses it: the drop closes the session.
-                        let _ = accepted.send(opened);
+                        // A listener that is gone, or whose queue is full, refuses it: the drop closes the session.
+                        let _ = accepted.try_send(opened);
                     }
                 }
                 Event::Readable(key) => {

@@ -19,6 +19,9 @@ const SMALL_WRITE: usize = 2 * 1024;
 /// Longest part of a write taken in one call.
 const LARGE_WRITE: usize = 64 * 1024;
 
+/// Out-of-band messages that wait for a reader; further ones are dropped.
+const MAX_OOB: usize = 64;
+
 /// Recycled chunks that wait for the writer.
 const MAX_SPARE: usize = 2;
 
@@ -62,6 +65,8 @@ struct State {
     visit_asked: bool,
     /// The session may hold written data back.
     write_delay: bool,
+    /// Writes keep their boundaries.
+    separate_writes: bool,
     drained: bool,
     answered: bool,
     ended: Option<SessionError>,
@@ -79,8 +84,6 @@ pub(crate) struct Identity {
     pub(crate) conv: u32,
     pub(crate) peer: SocketAddr,
     pub(crate) local: SocketAddr,
-    /// Writes keep their boundaries.
-    pub(crate) separate_writes: bool,
     /// Chunks are messages.
     pub(crate) messages: bool,
     /// Bytes that may wait here for the driver.
@@ -99,11 +102,12 @@ pub(crate) struct Pipe {
 }
 
 impl Pipe {
-    pub(crate) fn new(identity: Identity, write_delay: bool) -> Self {
+    pub(crate) fn new(identity: Identity, write_delay: bool, separate_writes: bool) -> Self {
         Self {
             identity,
             state: Mutex::new(State {
                 write_delay,
+                separate_writes,
                 ..State::default()
             }),
         }
@@ -138,7 +142,19 @@ impl Pipe {
         let mut state = self.lock();
         let before = state.incoming.len();
         while let Some(chunk) = read() {
-            state.incoming.push_back(chunk);
+            let state = &mut *state;
+            // Small pieces join, so that a peer who sends single bytes does not make us hold a chunk for each.
+            let room = state
+                .incoming
+                .back_mut()
+                .filter(|last| last.room() >= chunk.len());
+            match room.filter(|_| chunk.len() <= SMALL_WRITE && !self.identity.messages) {
+                Some(last) => {
+                    last.push(chunk.bytes());
+                    state.outbox.emptied.push(chunk);
+                }
+                None => state.incoming.push_back(chunk),
+            }
         }
         let reader = if state.incoming.len() > before {
             state.reader.take()
@@ -147,7 +163,9 @@ impl Pipe {
         };
         let before = state.incoming_oob.len();
         while let Some(message) = read_oob() {
-            state.incoming_oob.push_back(message);
+            if state.incoming_oob.len() < MAX_OOB {
+                state.incoming_oob.push_back(message);
+            }
         }
         let got_oob = state.incoming_oob.len() > before;
         let oob_reader = if got_oob {
@@ -287,7 +305,7 @@ impl Handle {
             return Poll::Pending;
         }
         if len <= SMALL_WRITE {
-            if !self.pipe.identity.separate_writes
+            if !state.separate_writes
                 && let Some(last) = state.outbox.chunks.back_mut()
                 && last.room() >= len
             {
@@ -443,8 +461,18 @@ impl Handle {
     pub(crate) fn change(&self, change: Change) {
         let mut state = self.pipe.lock();
         if state.ended.is_none() {
-            if let Change::WriteDelay(enabled) = change {
-                state.write_delay = enabled;
+            match change {
+                Change::WriteDelay(enabled) => state.write_delay = enabled,
+                Change::StreamMode(enabled) => {
+                    state.separate_writes = !enabled || self.pipe.identity.messages;
+                }
+                Change::NoDelay(..)
+                | Change::Windows(..)
+                | Change::Mtu(_)
+                | Change::AckNoDelay(_)
+                | Change::Duplicates(_)
+                | Change::MaxBandwidth(_)
+                | Change::ParityLimit(_) => {}
             }
             state.outbox.changes.push(change);
             self.ask_visit(state);

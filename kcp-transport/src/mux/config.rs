@@ -40,7 +40,7 @@ impl Default for MuxConfig {
         Self {
             max_outbound: 256,
             max_inbound: 1_024,
-            accept_backlog: 256,
+            accept_backlog: 1_024,
             window_growth: 64 * 1024 * 1024,
             frame_size: 32 * 1024,
             send_buffer: 256 * 1024,
@@ -99,13 +99,13 @@ impl MuxConfig {
 
     /// Streams that may wait to be accepted; one more is reset.
     ///
-    /// Default 256; 1 to 4096. For a [`MuxIncoming`](super::MuxIncoming) it counts the streams of
+    /// Default 1024; 1 to 65536. For a [`MuxIncoming`](super::MuxIncoming) it counts the streams of
     /// all its sessions together.
     ///
     /// # Errors
     /// [`ConfigError::OutOfRange`].
     pub fn accept_backlog(mut self, streams: usize) -> Result<Self, ConfigError> {
-        self.accept_backlog = in_range("accept_backlog", "1 to 4096", 1, MAX_STREAMS, streams)?;
+        self.accept_backlog = in_range("accept_backlog", "1 to 65536", 1, 65_536, streams)?;
         Ok(self)
     }
 

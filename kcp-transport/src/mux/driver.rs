@@ -191,8 +191,10 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Driver<IO> {
         self.take_commands(cx, now);
         self.take_drained(cx);
         self.open_streams(cx)?;
-        self.receive(cx, now)?;
+        let received = self.receive(cx, now);
+        // Before the end of the connection: the peer may have said why.
         self.heed_news(now)?;
+        received?;
         self.keep_time(cx, now)?;
         self.transmit(cx)?;
         self.check_end(cx)
@@ -252,22 +254,21 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Driver<IO> {
     }
 
     fn open_streams(&mut self, cx: &mut Context<'_>) -> Result<(), MuxError> {
-        while let Some((_, reply)) = self.opens.front() {
+        while let Some((permit, reply)) = self.opens.pop_front() {
             if reply.is_closed() {
-                self.opens.pop_front();
                 continue;
             }
-            if self.is_clogged() {
-                return Ok(());
-            }
-            // Pending while the peer has not acknowledged 256 streams.
-            let Poll::Ready(opened) = self.mux.poll_new_outbound(cx) else {
-                return Ok(());
+            let opened = if self.is_clogged() {
+                Poll::Pending
+            } else {
+                // Pending as well while the peer has not acknowledged 256 streams.
+                self.mux.poll_new_outbound(cx)
+            };
+            let Poll::Ready(opened) = opened else {
+                self.opens.push_front((permit, reply));
+                break;
             };
             let opened = opened.map_err(broken)?;
-            let Some((permit, reply)) = self.opens.pop_front() else {
-                return Ok(());
-            };
             let mut stream = self.handle(opened, Some(permit));
             if self.config.eager_open {
                 // A new stream has room for one frame.
@@ -279,12 +280,17 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Driver<IO> {
         Ok(())
     }
 
+    /// Takes what has come and lets yamux work, at least once: streams may have something to send.
     fn receive(&mut self, cx: &mut Context<'_>, now: Instant) -> Result<(), MuxError> {
-        for _ in 0..RECEIVE_BUDGET {
-            let received = self.poll_receive(cx, now)?;
-            self.poll_mux(cx)?;
+        let mut received = self.poll_receive(cx, now)?;
+        self.poll_mux(cx)?;
+        for _ in 1..RECEIVE_BUDGET {
             if !received {
                 return Ok(());
+            }
+            received = self.poll_receive(cx, now)?;
+            if received {
+                self.poll_mux(cx)?;
             }
         }
         cx.waker().wake_by_ref();

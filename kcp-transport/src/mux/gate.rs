@@ -127,3 +127,125 @@ impl State {
             .collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::task::Wake;
+
+    use super::*;
+
+    /// A stream that wants to write frames of 10 bytes.
+    struct Writer {
+        id: u32,
+        queued: bool,
+        wakes: Arc<Wakes>,
+    }
+
+    #[derive(Default)]
+    struct Wakes(AtomicUsize);
+
+    impl Wake for Wakes {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    impl Writer {
+        fn many<const N: usize>() -> [Self; N] {
+            std::array::from_fn(|i| Self {
+                id: i as u32,
+                queued: false,
+                wakes: Arc::default(),
+            })
+        }
+
+        fn enters(&mut self, gate: &Gate) -> bool {
+            let waker = Waker::from(Arc::clone(&self.wakes));
+            let mut cx = Context::from_waker(&waker);
+            gate.poll_enter(&mut cx, self.id, &mut self.queued, 10) == Poll::Ready(Ok(()))
+        }
+
+        fn was_woken(&self) -> bool {
+            self.wakes.0.swap(0, Ordering::Relaxed) > 0
+        }
+    }
+
+    #[test]
+    fn it_holds_one_frame_more_than_the_mark_at_most() {
+        let gate = Gate::new(25, 10);
+        let mut writers = Writer::many::<10>();
+        assert_eq!(
+            writers
+                .iter_mut()
+                .filter_map(|w| w.enters(&gate).then_some(()))
+                .count(),
+            3
+        );
+        assert_eq!(gate.held(), 30);
+    }
+
+    #[test]
+    fn those_who_wait_take_turns_and_nobody_passes_them() {
+        let gate = Gate::new(20, 10);
+        let [mut a, mut b, mut c] = Writer::many();
+        assert!(a.enters(&gate) && a.enters(&gate));
+        assert!(!a.enters(&gate) && !b.enters(&gate));
+        gate.leave(10);
+        assert!(a.was_woken() && !b.was_woken());
+        assert!(!c.enters(&gate), "b is before c");
+        assert!(a.enters(&gate));
+        assert!(!a.enters(&gate), "one frame a turn");
+        gate.leave(10);
+        assert!(b.was_woken() && !c.was_woken() && !a.was_woken());
+        assert!(b.enters(&gate));
+        gate.leave(10);
+        assert!(c.was_woken() && !a.was_woken());
+        assert!(c.enters(&gate));
+        gate.leave(10);
+        assert!(a.was_woken() && a.enters(&gate));
+    }
+
+    #[test]
+    fn streams_that_do_not_use_their_turn_keep_nobody_out() {
+        let gate = Gate::new(20, 10);
+        let [mut idle, mut gone, mut eager] = Writer::many();
+        assert!(idle.enters(&gate) && idle.enters(&gate));
+        assert!(!idle.enters(&gate) && !gone.enters(&gate) && !eager.enters(&gate));
+        gate.forget(gone.id);
+        gate.leave(10);
+        assert!(idle.was_woken() && !eager.was_woken());
+        gate.leave(10);
+        assert!(eager.was_woken() && !gone.was_woken());
+        assert!(eager.enters(&gate));
+    }
+
+    #[test]
+    fn an_empty_session_has_woken_everyone() {
+        let gate = Gate::new(20, 10);
+        let mut writers = Writer::many::<10>();
+        let inside = writers
+            .iter_mut()
+            .map(|w| w.enters(&gate))
+            .filter(|enters| *enters)
+            .count();
+        assert_eq!(inside, 2);
+        gate.leave(20);
+        assert!(writers[2..].iter().all(Writer::was_woken));
+    }
+
+    #[test]
+    fn closing_wakes_everyone_and_lets_nobody_in() {
+        let gate = Gate::new(5, 10);
+        let [mut a, mut b] = Writer::many();
+        assert!(a.enters(&gate) && !b.enters(&gate));
+        gate.close();
+        assert!(b.was_woken());
+        let mut cx = Context::from_waker(Waker::noop());
+        assert_eq!(
+            gate.poll_enter(&mut cx, 7, &mut false, 10),
+            Poll::Ready(Err(GateClosed))
+        );
+    }
+}

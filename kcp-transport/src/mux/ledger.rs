@@ -49,6 +49,7 @@ pub(super) use yamux::Mode;
 pub(super) struct Ledger {
     mode: Mode,
     entries: HashMap<u32, Entry>,
+    /// How many of the entries are streams of the peer.
     inbound: usize,
     max_inbound: usize,
 }
@@ -69,8 +70,12 @@ impl Ledger {
         }
     }
 
-    /// Enters a stream that we opened.
+    /// Enters a stream, unless it was [admitted](Self::admit) before.
     pub(super) fn enter(&mut self, stream: u32) -> Arc<Fate> {
+        if let Some(entry) = self.entries.get(&stream) {
+            return Arc::clone(&entry.fate);
+        }
+        self.inbound += usize::from(self.is_inbound(stream));
         Arc::clone(&self.entries.entry(stream).or_default().fate)
     }
 
@@ -81,12 +86,11 @@ impl Ledger {
         if !self.is_inbound(stream) || self.entries.contains_key(&stream) {
             return true;
         }
-        if self.inbound >= self.max_inbound {
-            return false;
+        let admitted = self.inbound < self.max_inbound;
+        if admitted {
+            self.enter(stream);
         }
-        self.inbound += 1;
-        self.entries.insert(stream, Entry::default());
-        true
+        admitted
     }
 
     /// Takes no streams of the peer any more.

@@ -30,7 +30,7 @@ use super::session::{ConnectionInfo, Shared};
 /// `ConnectionReset`. After `shutdown` nothing is cut short: what the peer still writes is discarded
 /// for [`linger`](super::MuxConfig::linger).
 ///
-/// The halves of [`tokio::io::split`] may be used by different tasks.
+/// The halves that `tokio::io::split` gives may be used by different tasks.
 #[derive(Debug)]
 pub struct MuxStream {
     /// Present until dropped.
@@ -145,6 +145,7 @@ impl AsyncWrite for MuxStream {
         if this.shut {
             return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
         }
+        this.check_open()?;
         if buf.is_empty() {
             return Poll::Ready(Ok(0));
         }

@@ -116,9 +116,13 @@ impl Pool {
         self.large.pop().unwrap_or_else(|| Chunk::for_len(LARGE))
     }
 
-    /// A kept chunk for bulk data, if there is one.
-    pub(crate) fn spare(&mut self) -> Option<Chunk> {
-        self.large.pop()
+    /// A kept chunk fit for `len` bytes, if there is one.
+    pub(crate) fn spare(&mut self, len: usize) -> Option<Chunk> {
+        if len <= SMALL {
+            self.small.pop()
+        } else {
+            self.large.pop()
+        }
     }
 
     /// Keeps a chunk's memory for later, if it has one of the pool's sizes.

@@ -19,6 +19,7 @@ use super::chunk::{Chunk, Pool};
 use super::crypto::{Nonces, OpenError};
 use super::deadlines::Deadlines;
 use super::fec::{Code, Decoder};
+use super::layout::MAX_DATAGRAM;
 use super::packet::{self, Inner, Packet};
 use super::path::Path;
 use super::session::Session;
@@ -339,9 +340,9 @@ impl Hub {
         self.pool.give(chunk);
     }
 
-    /// A recycled chunk for bulk data, if there is one.
-    pub fn spare_chunk(&mut self) -> Option<Chunk> {
-        self.pool.spare()
+    /// A recycled chunk fit for `len` bytes, if there is one.
+    pub fn spare_chunk(&mut self, len: usize) -> Option<Chunk> {
+        self.pool.spare(len)
     }
 
     /// Longest message that can be written in message mode, in bytes: 255 segments. Zero if the session ended.
@@ -552,6 +553,10 @@ impl Hub {
         peer: SocketAddr,
         datagram: &mut [u8],
     ) -> Result<(), Discard> {
+        // No peer sends longer ones, and segments of such a length would take more memory than the window grants.
+        if datagram.len() > MAX_DATAGRAM {
+            return Err(Discard::TooLong);
+        }
         let inner = self
             .config
             .cipher
@@ -647,13 +652,15 @@ impl Hub {
         if !self.accepting || !packet.may_open_session(window) {
             return Err(Discard::Stranger);
         }
+        if self.backlog >= self.config.accept_backlog {
+            return Err(Discard::Refused);
+        }
         if self.config.replace_on_new_conv && packet.begins_conversation() {
             self.end_path(now, peer);
         }
         let ip_sessions = self.per_ip.get(&peer.ip()).copied().unwrap_or_default() as usize;
         if self.sessions.len() >= self.config.max_sessions
             || ip_sessions >= self.config.max_sessions_per_ip
-            || self.backlog >= self.config.accept_backlog
         {
             return Err(Discard::Refused);
         }

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::future::ready;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -131,7 +131,7 @@ where
     S: Service<char, Response = MuxStream>,
 {
     let mut stream = service.ready().await?.call(target).await?;
-    Ok((stream.read_u8().await.unwrap(), stream))
+    Ok((soon(stream.read_u8()).await.unwrap(), stream))
 }
 
 #[tokio::test(start_paused = true)]
@@ -239,7 +239,7 @@ async fn a_session_that_the_peer_wants_to_end_is_not_used_again() {
     listener.recv().await.unwrap();
     assert_eq!((old.id(), new.id()), (1, 1));
     old_peer.send_data(ACK, 1, b"x").await;
-    assert_eq!(old.read_u8().await.unwrap(), b'x');
+    assert_eq!(soon(old.read_u8()).await.unwrap(), b'x');
 }
 
 #[tokio::test(start_paused = true)]
@@ -307,6 +307,20 @@ async fn an_attempt_lasts_as_long_as_someone_waits_for_it() {
     assert_eq!(network.dials(), 1);
     network.change(|state| state.delay = Duration::ZERO);
     assert_eq!(open(&mut early, 'a').await.unwrap().0, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_attempt_that_has_failed_is_not_joined_any_more() {
+    let network = Network::default();
+    network.change(|state| state.failures = 1);
+    let mut connector = network.connector();
+    let mut early = connector.call('a');
+    let mut cx = Context::from_waker(Waker::noop());
+    assert!(early.as_mut().poll(&mut cx).is_pending());
+    sleep(SECOND).await;
+    // The first caller has not looked at its error yet.
+    assert_eq!(open(&mut connector, 'a').await.unwrap().0, 0);
+    assert!(early.await.is_err());
 }
 
 #[tokio::test(start_paused = true)]

@@ -68,7 +68,7 @@ async fn dropping_a_stream_resets_it_even_if_the_peer_has_finished() {
 async fn a_stream_that_was_finished_stays_so_when_it_is_reset_later() {
     let (mut peer, _session, mut incoming) = RawPeer::with_server(MuxConfig::default());
     peer.send_data(SYN | FIN, 1, b"all").await;
-    let mut stream = incoming.accept().await.unwrap();
+    let mut stream = soon(incoming.accept()).await.unwrap();
     peer.send(Kind::Data, RST, 1, 0).await;
     let (got, end) = read_all(&mut stream).await;
     assert_eq!(got, b"all");
@@ -83,11 +83,11 @@ async fn a_lost_session_aborts_readers_and_writers_with_its_cause() {
     let (peer, _session, mut incoming) = RawPeer::with_server(MuxConfig::default());
     let mut peer = peer;
     peer.send_data(SYN, 1, b"cut").await;
-    let (mut reader, mut writer) = tokio::io::split(incoming.accept().await.unwrap());
+    let (mut reader, mut writer) = tokio::io::split(soon(incoming.accept()).await.unwrap());
     // Exhausts the credit, so that the writer waits.
     let write = tokio::spawn(async move { writer.write_all(&pattern(300 * KIB)).await });
     let mut got = [0; 3];
-    reader.read_exact(&mut got).await.unwrap();
+    soon(reader.read_exact(&mut got)).await.unwrap();
     let read = tokio::spawn(async move { reader.read_u8().await.map(drop) });
     let drain = tokio::spawn(async move {
         let mut scratch = vec![0; 300 * KIB];
@@ -108,7 +108,7 @@ async fn a_lost_session_aborts_readers_and_writers_with_its_cause() {
 async fn a_frame_cut_by_the_end_of_the_connection_is_no_end_of_file() {
     let (mut peer, _session, mut incoming) = RawPeer::with_server(MuxConfig::default());
     peer.send_data(SYN, 1, b"start").await;
-    let mut stream = incoming.accept().await.unwrap();
+    let mut stream = soon(incoming.accept()).await.unwrap();
     // Announces the last 100 bytes of the stream, but brings only 3.
     peer.send(Kind::Data, FIN, 1, 100).await;
     peer.io.write_all(b"end").await.unwrap();
@@ -125,7 +125,7 @@ async fn a_peer_may_finish_writing_to_a_stream_that_was_shut_down_and_dropped() 
     client.shutdown().await.unwrap();
     drop(client);
     // More than the peer has credit for.
-    server.write_all(&pattern(1_000 * KIB)).await.unwrap();
+    soon(server.write_all(&pattern(1_000 * KIB))).await.unwrap();
     server.shutdown().await.unwrap();
     drop(server);
     sleep(SECOND).await;
@@ -140,12 +140,13 @@ async fn a_peer_that_writes_for_ever_to_a_dropped_stream_is_reset_after_the_ling
     client.shutdown().await.unwrap();
     drop(client);
     let started = crate::io::clock::now();
-    let result = loop {
-        if let Err(error) = server.write_all(&pattern(KIB)).await {
-            break Err(error);
+    let result = soon(async {
+        loop {
+            server.write_all(&pattern(KIB)).await?;
+            sleep(SECOND / 10).await;
         }
-        sleep(SECOND / 10).await;
-    };
+    })
+    .await;
     assert_eq!(kind(result), ConnectionReset);
     let lasted = crate::io::clock::now() - started;
     assert!(lasted >= 5 * SECOND && lasted < 6 * SECOND, "{lasted:?}");

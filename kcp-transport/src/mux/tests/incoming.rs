@@ -65,7 +65,7 @@ async fn streams_of_all_connections_arrive() {
     }
     let mut numbers = Vec::new();
     for _ in 0..100 {
-        numbers.push(accept(&mut incoming).await.read_u8().await.unwrap());
+        numbers.push(soon(accept(&mut incoming).await.read_u8()).await.unwrap());
     }
     numbers.sort_unstable();
     assert_eq!(numbers, (0..100).collect::<Vec<u8>>());

@@ -40,7 +40,7 @@ async fn an_acceptor_alone_keeps_its_session_alive() {
     let (_, mut incoming) = MuxSession::server(far, MuxConfig::default());
     sleep(100 * SECOND).await;
     let _stream = client.open().await.unwrap();
-    incoming.accept().await.unwrap();
+    soon(incoming.accept()).await.unwrap();
     drop(incoming);
     let cause = timeout(SECOND, client.closed()).await.unwrap();
     assert!(matches!(cause, MuxError::ClosedByPeer), "{cause:?}");
@@ -80,11 +80,14 @@ async fn closing_waits_for_the_streams_and_refuses_new_ones() {
     server.shutdown().await.unwrap();
     drop((client, server));
     closing.await.unwrap();
-    assert!(matches!(pair.client.closed().await, MuxError::Closed));
+    assert!(matches!(soon(pair.client.closed()).await, MuxError::Closed));
     drop(refused);
-    assert!(matches!(pair.server.closed().await, MuxError::ClosedByPeer));
     assert!(matches!(
-        pair.server_incoming.accept().await,
+        soon(pair.server.closed()).await,
+        MuxError::ClosedByPeer
+    ));
+    assert!(matches!(
+        soon(pair.server_incoming.accept()).await,
         Err(MuxError::ClosedByPeer)
     ));
 }
@@ -101,7 +104,7 @@ async fn a_caller_who_waits_to_open_is_told_that_the_session_closes() {
     tokio::spawn(async move { session.close().await });
     assert!(matches!(waiting.await.unwrap(), Err(MuxError::Closed)));
     drop(stream);
-    pair.client.closed().await;
+    soon(pair.client.closed()).await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -111,7 +114,7 @@ async fn closing_with_a_limit_resets_the_streams_that_are_left() {
     let start = clock::now();
     pair.client.close_within(3 * SECOND).await;
     assert_eq!(clock::now() - start, 3 * SECOND);
-    let error = client.read_u8().await.unwrap_err();
+    let error = soon(client.read_u8()).await.unwrap_err();
     let cause = error
         .get_ref()
         .and_then(|cause| cause.downcast_ref::<MuxError>());
@@ -121,7 +124,10 @@ async fn closing_with_a_limit_resets_the_streams_that_are_left() {
         io::ErrorKind::ConnectionReset
     );
     drop(server);
-    assert!(matches!(pair.server.closed().await, MuxError::ClosedByPeer));
+    assert!(matches!(
+        soon(pair.server.closed()).await,
+        MuxError::ClosedByPeer
+    ));
 }
 
 // hashicorp/yamux means by GoAway: open no more. The yamux crate would drop every stream.
@@ -141,7 +147,10 @@ async fn streams_outlive_a_peer_that_takes_no_more_of_them() {
     peer.send_data(ACK | FIN, 1, b"answer").await;
     assert_eq!(read_all(&mut stream).await.0, b"answer");
     drop(stream);
-    assert!(matches!(session.closed().await, MuxError::ClosedByPeer));
+    assert!(matches!(
+        soon(session.closed()).await,
+        MuxError::ClosedByPeer
+    ));
 }
 
 #[tokio::test(start_paused = true)]
@@ -149,7 +158,8 @@ async fn a_peer_that_gives_up_says_why() {
     let (mut peer, session, _incoming) = RawPeer::with_client(MuxConfig::default());
     let mut stream = session.open().await.unwrap();
     peer.send(Kind::GoAway, 0, 0, 2).await;
-    assert!(matches!(session.closed().await, MuxError::GivenUp(2)));
+    drop(peer);
+    assert!(matches!(soon(session.closed()).await, MuxError::GivenUp(2)));
     assert_eq!(
         kind(read_all(&mut stream).await.1),
         io::ErrorKind::ConnectionAborted
@@ -162,7 +172,7 @@ async fn what_is_not_yamux_ends_the_session_and_is_answered() {
     peer.io.write_all(b"GET / HTTP/1.1\r\n\r\n").await.unwrap();
     let farewell = peer.recv_header().await;
     assert_eq!((farewell.kind, farewell.length), (Kind::GoAway, 1));
-    let cause = session.closed().await;
+    let cause = soon(session.closed()).await;
     assert!(matches!(cause, MuxError::BrokenProtocol(_)), "{cause:?}");
 }
 
@@ -173,7 +183,7 @@ async fn a_connection_that_does_not_let_go_delays_the_end_only_so_long() {
     let (session, incoming) = MuxSession::client(near, MuxConfig::default());
     drop(incoming);
     let start = clock::now();
-    session.close().await;
+    soon(session.close()).await;
     assert_eq!(clock::now() - start, 5 * SECOND);
 }
 
@@ -190,6 +200,6 @@ async fn a_runtime_that_stops_leaves_nobody_waiting() {
     };
     runtime.shutdown_background();
     assert!(session.open().await.is_err());
-    assert!(incoming.accept().await.is_err());
-    session.closed().await;
+    assert!(soon(incoming.accept()).await.is_err());
+    soon(session.closed()).await;
 }

@@ -25,7 +25,7 @@ async fn opening_beyond_the_limit_waits_until_a_stream_is_dropped() {
     let (_third, _c) = timeout(SECOND, pair.stream()).await.unwrap();
     second.write_all(b"still here").await.unwrap();
     let mut got = [0; 10];
-    b.read_exact(&mut got).await.unwrap();
+    soon(b.read_exact(&mut got)).await.unwrap();
 }
 
 #[tokio::test(start_paused = true)]
@@ -65,25 +65,25 @@ async fn a_stream_too_many_from_the_peer_is_reset_and_the_others_live_on() {
     let mut first = client.open().await.unwrap();
     let second = client.open().await.unwrap();
     let (mut a, b) = (
-        incoming.accept().await.unwrap(),
-        incoming.accept().await.unwrap(),
+        soon(incoming.accept()).await.unwrap(),
+        soon(incoming.accept()).await.unwrap(),
     );
     let mut surplus = client.open().await.unwrap();
     assert_eq!(kind(read_all(&mut surplus).await.1), ConnectionReset);
     first.write_all(b"x").await.unwrap();
-    assert_eq!(a.read_u8().await.unwrap(), b'x');
+    assert_eq!(soon(a.read_u8()).await.unwrap(), b'x');
     assert_eq!(server.stats().inbound, 2);
     drop((second, b, surplus));
     sleep(SECOND).await;
     let _fourth = client.open().await.unwrap();
-    incoming.accept().await.unwrap();
+    soon(incoming.accept()).await.unwrap();
 }
 
 #[tokio::test(start_paused = true)]
 async fn what_belongs_to_a_refused_stream_is_skipped() {
     let (mut peer, _session, mut incoming) = RawPeer::with_server(limited(1, 1));
     peer.send(Kind::WindowUpdate, SYN, 1, 0).await;
-    let _kept = incoming.accept().await.unwrap();
+    let _kept = soon(incoming.accept()).await.unwrap();
     peer.send_data(SYN, 3, &pattern(50 * KIB)).await;
     peer.send_data(FIN, 3, b"more").await;
     let acknowledged = peer.recv_header().await;
@@ -93,7 +93,7 @@ async fn what_belongs_to_a_refused_stream_is_skipped() {
     drop(_kept);
     assert_eq!(peer.recv_header().await.stream, 1);
     peer.send_data(SYN | FIN, 5, b"intact").await;
-    let mut next = incoming.accept().await.unwrap();
+    let mut next = soon(incoming.accept()).await.unwrap();
     assert_eq!(read_all(&mut next).await.0, b"intact");
 }
 
@@ -108,7 +108,12 @@ async fn streams_beyond_the_accept_backlog_are_reset() {
     assert_eq!(kind(read_all(&mut second).await.1), ConnectionReset);
     first.write_all(b"x").await.unwrap();
     assert_eq!(
-        incoming.accept().await.unwrap().read_u8().await.unwrap(),
+        soon(incoming.accept())
+            .await
+            .unwrap()
+            .read_u8()
+            .await
+            .unwrap(),
         b'x'
     );
 }
@@ -132,7 +137,7 @@ async fn streams_that_the_peer_does_not_acknowledge_hold_up_no_other() {
     assert_eq!(peer.recv().await.1, b"ping");
     peer.send_data(0, 15, b"pong").await;
     let mut got = [0; 4];
-    streams[7].read_exact(&mut got).await.unwrap();
+    soon(streams[7].read_exact(&mut got)).await.unwrap();
     sleep(SECOND).await;
     assert!(!waiting.is_finished());
     peer.send(Kind::WindowUpdate, ACK, 1, 0).await;
@@ -140,9 +145,28 @@ async fn streams_that_the_peer_does_not_acknowledge_hold_up_no_other() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_peer_of_the_yamux_crate_acknowledges_streams_as_they_arrive() {
+async fn a_stream_of_the_peer_is_acknowledged_as_it_arrives() {
     let (mut peer, _session, _incoming) = RawPeer::with_server(MuxConfig::default());
     peer.send(Kind::WindowUpdate, SYN, 1, 0).await;
     let acknowledged = peer.recv_header().await;
     assert_eq!((acknowledged.flags, acknowledged.stream), (ACK, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_number_that_the_peer_uses_twice_does_not_upset_the_count() {
+    let (mut peer, session, mut incoming) = RawPeer::with_server(limited(1, 2));
+    peer.send(Kind::WindowUpdate, SYN, 1, 0).await;
+    let first = soon(incoming.accept()).await.unwrap();
+    // The header comes while the number is in use, the body when it is not any more.
+    peer.send(Kind::Data, SYN, 1, 5).await;
+    sleep(SECOND).await;
+    drop(first);
+    sleep(SECOND).await;
+    peer.io.write_all(b"again").await.unwrap();
+    let second = soon(incoming.accept()).await.unwrap();
+    assert_eq!(session.stats().inbound, 1);
+    drop(second);
+    sleep(SECOND).await;
+    assert_eq!(session.stats().inbound, 0);
+    assert!(!session.is_closed());
 }

@@ -2,6 +2,7 @@
 
 mod connector;
 mod ends;
+mod frames;
 mod incoming;
 mod lifetime;
 mod limits;
@@ -14,12 +15,20 @@ use std::io;
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
+use tokio::time::timeout;
 
 use super::frame::{ACK, HEADER_LEN, Header, Kind};
 use super::{MuxAcceptor, MuxConfig, MuxSession, MuxStream};
 
 const KIB: usize = 1024;
 const SECOND: Duration = Duration::from_secs(1);
+
+/// What a test waits for comes within this time on the paused clock, or not at all.
+const PATIENCE: Duration = Duration::from_secs(500);
+
+async fn soon<F: Future>(wait: F) -> F::Output {
+    timeout(PATIENCE, wait).await.expect("waits for ever")
+}
 
 /// A client and a server, over a connection that holds `size` bytes each way.
 struct Pair {
@@ -49,7 +58,7 @@ impl Pair {
     /// Both ends of one stream that the client opens.
     async fn stream(&mut self) -> (MuxStream, MuxStream) {
         let opened = self.client.open().await.unwrap();
-        let accepted = self.server_incoming.accept().await.unwrap();
+        let accepted = soon(self.server_incoming.accept()).await.unwrap();
         (opened, accepted)
     }
 }
@@ -92,24 +101,27 @@ impl RawPeer {
 
     /// The next frame; pings are answered and not reported.
     async fn recv(&mut self) -> (Header, Vec<u8>) {
-        loop {
-            let mut header = [0; HEADER_LEN];
-            self.io.read_exact(&mut header).await.unwrap();
-            let header = Header::decode(&header).unwrap();
-            let mut body = vec![0; header.body_len()];
-            self.io.read_exact(&mut body).await.unwrap();
-            if header.kind != Kind::Ping {
-                return (header, body);
+        soon(async {
+            loop {
+                let mut header = [0; HEADER_LEN];
+                self.io.read_exact(&mut header).await.unwrap();
+                let header = Header::decode(&header).unwrap();
+                let mut body = vec![0; header.body_len()];
+                self.io.read_exact(&mut body).await.unwrap();
+                if header.kind != Kind::Ping {
+                    return (header, body);
+                }
+                if !header.has(ACK) {
+                    let answer = Header {
+                        flags: ACK,
+                        ..header
+                    };
+                    // The session may have ended meanwhile; its last frames are to be read still.
+                    let _ = self.io.write_all(&answer.encode()).await;
+                }
             }
-            if !header.has(ACK) {
-                let answer = Header {
-                    flags: ACK,
-                    ..header
-                };
-                // The session may have ended meanwhile; its last frames are to be read still.
-                let _ = self.io.write_all(&answer.encode()).await;
-            }
-        }
+        })
+        .await
     }
 
     /// The next frame, which has no body.
@@ -128,10 +140,19 @@ fn pattern(len: usize) -> Vec<u8> {
 /// Everything until the end of the stream, and the error if that is how it ends.
 async fn read_all(stream: &mut MuxStream) -> (Vec<u8>, io::Result<()>) {
     let mut all = Vec::new();
-    let end = stream.read_to_end(&mut all).await.map(drop);
+    let end = soon(stream.read_to_end(&mut all)).await.map(drop);
     (all, end)
 }
 
 fn kind(result: io::Result<()>) -> io::ErrorKind {
     result.unwrap_err().kind()
+}
+
+/// What servers and clients ask of the types they are given.
+#[test]
+fn the_public_types_go_between_threads() {
+    fn is_shared<T: Send + Sync + Unpin + 'static>() {}
+    is_shared::<MuxStream>();
+    is_shared::<MuxSession>();
+    is_shared::<MuxAcceptor>();
 }

@@ -15,7 +15,7 @@ async fn the_acceptor_may_speak_first() {
     let (mut client, mut server) = timeout(SECOND, pair.stream()).await.unwrap();
     server.write_all(b"welcome").await.unwrap();
     let mut got = [0; 7];
-    client.read_exact(&mut got).await.unwrap();
+    soon(client.read_exact(&mut got)).await.unwrap();
     assert_eq!(&got, b"welcome");
 }
 
@@ -50,10 +50,10 @@ async fn both_ends_open_streams() {
     assert_eq!((from_client.id(), from_server.id()), (1, 2));
     from_client.write_all(b"c").await.unwrap();
     from_server.write_all(b"s").await.unwrap();
-    let mut at_server = pair.server_incoming.accept().await.unwrap();
-    let mut at_client = pair.client_incoming.accept().await.unwrap();
-    assert_eq!(at_server.read_u8().await.unwrap(), b'c');
-    assert_eq!(at_client.read_u8().await.unwrap(), b's');
+    let mut at_server = soon(pair.server_incoming.accept()).await.unwrap();
+    let mut at_client = soon(pair.client_incoming.accept()).await.unwrap();
+    assert_eq!(soon(at_server.read_u8()).await.unwrap(), b'c');
+    assert_eq!(soon(at_client.read_u8()).await.unwrap(), b's');
 }
 
 #[tokio::test(start_paused = true)]
@@ -93,7 +93,7 @@ async fn an_accept_that_is_cancelled_loses_no_stream() {
     let opened = pair.client.open().await.unwrap();
     sleep(SECOND).await;
     assert_eq!(
-        pair.server_incoming.accept().await.unwrap().id(),
+        soon(pair.server_incoming.accept()).await.unwrap().id(),
         opened.id()
     );
 }

@@ -1,5 +1,11 @@
 //! Back-pressure: bounded memory, no starving, and many streams at once.
 
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
@@ -56,10 +62,10 @@ async fn a_reader_that_never_reads_costs_its_window_and_nothing_more() {
 async fn a_peer_that_ignores_its_window_loses_the_session() {
     let (mut peer, session, mut incoming) = RawPeer::with_server(MuxConfig::default());
     peer.send(Kind::WindowUpdate, SYN, 1, 0).await;
-    let _unread = incoming.accept().await.unwrap();
+    let _unread = soon(incoming.accept()).await.unwrap();
     peer.send_data(0, 1, &pattern(256 * KIB)).await;
     peer.send_data(0, 1, b"x").await;
-    let cause = session.closed().await;
+    let cause = soon(session.closed()).await;
     assert!(
         matches!(cause, crate::mux::MuxError::BrokenProtocol(_)),
         "{cause:?}"
@@ -85,6 +91,76 @@ async fn a_peer_that_asks_for_answers_but_never_reads_them_is_not_read_any_more(
         answered += n.unwrap();
     }
     assert!(answered >= asked);
+}
+
+/// A connection that sends nothing before it is flushed, and counts what is asked of it.
+struct Buffered {
+    io: tokio::io::BufWriter<DuplexStream>,
+    counts: Arc<Counts>,
+}
+
+#[derive(Default)]
+struct Counts {
+    writes: AtomicUsize,
+    flushes: AtomicUsize,
+}
+
+impl AsyncRead for Buffered {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for Buffered {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        self.counts.writes.fetch_add(1, Ordering::Relaxed);
+        Pin::new(&mut self.io).poll_write(cx, buf)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.counts.flushes.fetch_add(1, Ordering::Relaxed);
+        Pin::new(&mut self.io).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_shutdown(cx)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn frames_of_one_wake_up_go_out_in_one_write_and_one_flush() {
+    let (near, far) = duplex(64 * KIB);
+    let counts = Arc::new(Counts::default());
+    let io = Buffered {
+        io: tokio::io::BufWriter::new(near),
+        counts: Arc::clone(&counts),
+    };
+    let (session, _incoming) = MuxSession::client(io, MuxConfig::default());
+    let mut peer = RawPeer { io: far };
+    let mut streams = Vec::new();
+    for _ in 0..10 {
+        streams.push(session.open().await.unwrap());
+        assert_eq!(peer.recv_header().await.flags, SYN);
+    }
+    sleep(SECOND).await;
+    counts.writes.store(0, Ordering::Relaxed);
+    counts.flushes.store(0, Ordering::Relaxed);
+    for stream in &mut streams {
+        stream.write_all(b"hello").await.unwrap();
+    }
+    for _ in 0..10 {
+        assert_eq!(peer.recv().await.1, b"hello");
+    }
+    assert_eq!(counts.writes.load(Ordering::Relaxed), 1);
+    assert_eq!(counts.flushes.load(Ordering::Relaxed), 1);
 }
 
 #[tokio::test(start_paused = true)]
@@ -160,7 +236,7 @@ async fn a_slow_reader_does_not_slow_the_others() {
 async fn a_frame_of_several_mebibytes_is_taken() {
     let (mut peer, _session, mut incoming) = RawPeer::with_server(MuxConfig::default());
     peer.send(Kind::WindowUpdate, SYN, 1, 0).await;
-    let stream = incoming.accept().await.unwrap();
+    let stream = soon(incoming.accept()).await.unwrap();
     let credit = grow_window(&mut peer, stream, 4_000 * KIB).await;
     assert!(credit >= 4_000 * KIB, "{credit}");
 }
@@ -169,7 +245,7 @@ async fn a_frame_of_several_mebibytes_is_taken() {
 async fn the_window_of_a_go_peer_stays_within_one_mebibyte() {
     let (mut peer, _session, mut incoming) = RawPeer::with_server(MuxConfig::go_peer());
     peer.send(Kind::WindowUpdate, SYN, 1, 0).await;
-    let stream = incoming.accept().await.unwrap();
+    let stream = soon(incoming.accept()).await.unwrap();
     let credit = grow_window(&mut peer, stream, 4_000 * KIB).await;
     assert!((512 * KIB..=1_024 * KIB).contains(&credit), "{credit}");
 }
@@ -211,6 +287,34 @@ async fn grow_window(peer: &mut RawPeer, mut stream: MuxStream, enough: usize) -
 
 async fn next_header(peer: &mut RawPeer) -> Header {
     let mut header = [0; HEADER_LEN];
-    peer.io.read_exact(&mut header).await.unwrap();
+    soon(peer.io.read_exact(&mut header)).await.unwrap();
     Header::decode(&header).unwrap()
+}
+
+/// Real threads instead of the paused clock: what is looked for is a lost wake-up.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn streams_on_several_threads_lose_no_wake_up() {
+    let config = MuxConfig::default().send_buffer(8 * KIB).unwrap();
+    let mut pair = Pair::new(4 * KIB, config);
+    let mut tasks = JoinSet::new();
+    for number in 0..50 {
+        let (client, server) = pair.stream().await;
+        for stream in [client, server] {
+            let (mut reader, mut writer) = tokio::io::split(stream);
+            let sent = pattern(300 * KIB + number);
+            let expected = sent.clone();
+            tasks.spawn(async move {
+                writer.write_all(&sent).await.unwrap();
+                writer.shutdown().await.unwrap();
+            });
+            tasks.spawn(async move {
+                let mut got = Vec::new();
+                reader.read_to_end(&mut got).await.unwrap();
+                assert!(got == expected);
+            });
+        }
+    }
+    while let Some(result) = tasks.join_next().await {
+        result.unwrap();
+    }
 }

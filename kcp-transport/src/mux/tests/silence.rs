@@ -20,7 +20,7 @@ async fn a_session_whose_peer_is_silent_ends_in_time() {
     let start = clock::now();
     let (_peer, session, _incoming) = RawPeer::with_client(keep_alive());
     let mut stream = session.open().await.unwrap();
-    let error = stream.read_u8().await.unwrap_err();
+    let error = soon(stream.read_u8()).await.unwrap_err();
     assert_eq!(error.kind(), io::ErrorKind::ConnectionAborted);
     let (lasted, cause) = since(start, session.closed()).await;
     assert!(
@@ -58,7 +58,7 @@ async fn an_idle_session_with_a_living_peer_is_kept_and_measured() {
     let (mut client, mut server) = pair.stream().await;
     sleep(3_600 * SECOND).await;
     client.write_all(b"x").await.unwrap();
-    assert_eq!(server.read_u8().await.unwrap(), b'x');
+    assert_eq!(soon(server.read_u8()).await.unwrap(), b'x');
     assert_eq!(pair.client.stats().round_trip, Some(Duration::ZERO));
     // About one ping and one answer of 12 bytes a second from either end.
     let sent = pair.client.stats().bytes_sent;

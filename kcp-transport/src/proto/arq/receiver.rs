@@ -213,11 +213,12 @@ impl Receiver {
         u16::try_from(self.window.saturating_sub(occupied)).unwrap_or(u16::MAX)
     }
 
-    /// Whether `sn` lies in the window or shortly before it: what an honest peer may have sent of late.
+    /// Whether a rebuilt packet may carry this number: not farther from the next one than any window reaches.
+    ///
+    /// The configured window says less. Groups outlive many windows of a slow session, so a number may be far behind;
+    /// and the peer sends by the window it knows, which is 32 before it hears of a smaller one.
     pub(crate) fn is_plausible(&self, sn: Seq) -> bool {
-        let ahead = sn.distance_from(self.next);
-        let window = self.window.min(i32::MAX as u32) as i32;
-        -window <= ahead && ahead < window
+        sn.distance_from(self.next).unsigned_abs() <= u16::MAX.into()
     }
 
     /// Changes the window; segments beyond a smaller one are kept.

@@ -192,24 +192,56 @@ impl Cell {
         }
     }
 
-    /// Whether `release` can do this at all, and damage would be noticed.
+    /// Nothing special: to start from.
+    pub(crate) fn plain() -> Self {
+        Self {
+            role: Role::WeDial,
+            cipher: "aes-128-gcm",
+            codes: CODES[1],
+            path: None,
+            stream: true,
+            ipv6: false,
+            traffic: Traffic::BothWays,
+            size: Size::Small,
+            chunk: 4_096,
+            pace: Pace::Fast3,
+            window: 256,
+            mtu: (1_400, 1_400),
+            extra: Extra::Nothing,
+        }
+    }
+
+    /// Whether the peer can do this, and damage would be noticed.
     pub(crate) fn is_possible(&self, release: Release) -> bool {
-        let damaged = self.path.is_some_and(|path| path.contains("corrupt"));
-        !(damaged && self.cipher == "null"
-            || release == Release::Old && self.cipher == "aes-128-gcm")
+        let (_, (ours, theirs)) = self.codes;
+        let understood = match release {
+            Release::Current => true,
+            // It spoils the stream of a peer with another code (`known.rs`).
+            Release::Old => self.cipher != "aes-128-gcm" && (ours.is_none() || ours == theirs),
+        };
+        understood && !(self.link_does("corrupt") && self.cipher == "null")
+    }
+
+    fn link_does(&self, word: &str) -> bool {
+        self.path.is_some_and(|path| path.contains(word))
     }
 
     fn loses(&self) -> bool {
-        self.path.is_some_and(|path| path.contains("loss"))
+        self.link_does("loss")
+    }
+
+    /// Whether packets may fail their check. kcp-go damages packets under SM4 itself (`known.rs`).
+    fn damages(&self) -> bool {
+        self.link_does("corrupt") || self.cipher == "sm4"
     }
 
     fn bytes(&self) -> usize {
         match self.size {
             Size::Small => 6_000,
-            Size::Large if !self.loses() => 2 << 20,
-            // A window of one or two segments waits for a timer at every loss.
+            Size::Large if matches!(self.path, None | Some("delay=3ms")) => 4 << 20,
+            // A window of one or two segments waits for a timer at every loss, also a presumed one.
             Size::Large if self.pace == Pace::Reno => 64 << 10,
-            Size::Large => 512 << 10,
+            Size::Large => 1 << 20,
             Size::Exactly(bytes) => bytes,
         }
     }
@@ -273,7 +305,7 @@ impl Cell {
     }
 
     /// Holds the conversation, and panics if anything about it is not as it should be.
-    pub(crate) async fn run(&self, go: Go, release: Release, seed: u64) {
+    pub(crate) async fn run(&self, go: Go, seed: u64) {
         let (ours, theirs) = (seed, seed ^ 1);
         let bytes = self.bytes();
         let chunk = self.chunk;
@@ -313,34 +345,32 @@ impl Cell {
         }
         writer.shutdown().await.expect("everything is acknowledged");
         let stats = ends.endpoint.stats().await.expect("the endpoint lives");
-        self.check(&stats, &ends.peer.snmp().await, release);
+        self.check(&stats, &ends.peer.snmp().await);
     }
 
     /// What both ends counted.
-    fn check(&self, ours: &EndpointStats, theirs: &Snmp, release: Release) {
+    fn check(&self, ours: &EndpointStats, theirs: &Snmp) {
         let said = || format!("ours: {ours:?}\ntheirs: {theirs:?}");
-        let damaged = self.path.is_some_and(|path| path.contains("corrupt"));
         let (_, (our_code, their_code)) = self.codes;
 
         assert_eq!(theirs.kcp_in_errors, 0, "{}", said());
         assert_eq!(theirs.in_errs, 0, "{}", said());
-        assert!(damaged || theirs.in_csum_errors == 0, "{}", said());
-        // Before it has learned the shape of the code, the old decoder counts what it cannot use.
-        if release == Release::Current || our_code == their_code {
-            assert_eq!(theirs.fec_errs, 0, "{}", said());
-        }
+        assert_eq!(theirs.fec_errs, 0, "{}", said());
         assert_eq!(ours.discarded(Discard::Malformed), 0, "{}", said());
-        assert_eq!(ours.discarded(Discard::Stranger), 0, "{}", said());
-        assert!(
-            damaged || ours.discarded(Discard::BadChecksum) == 0,
-            "{}",
-            said()
-        );
+        assert_eq!(ours.discarded(Discard::Refused), 0, "{}", said());
         assert_eq!(ours.sessions.fec_errors, 0, "{}", said());
+        if !self.damages() {
+            assert_eq!(theirs.in_csum_errors, 0, "{}", said());
+            assert_eq!(ours.discarded(Discard::BadChecksum), 0, "{}", said());
+        }
+        // Parity may overtake, or outlive, the packet that opens the session.
+        if matches!(self.path, None | Some("delay=3ms")) && !self.damages() {
+            assert_eq!(ours.discarded(Discard::Stranger), 0, "{}", said());
+        }
 
-        // Where hundreds of packets meet a loss of 5 % or more, some are rebuilt.
-        if self.loses() && self.bytes() >= 512 << 10 && our_code == their_code && our_code.is_some()
-        {
+        // Where hundreds of packets meet a loss of 5 % or more, some are rebuilt; with copies of all, maybe none.
+        let same_code = our_code == their_code && our_code.is_some();
+        if self.loses() && self.bytes() >= 512 << 10 && same_code && self.extra != Extra::Copies {
             let (to_peer, from_peer) = match self.traffic {
                 Traffic::ToPeer => (true, false),
                 Traffic::FromPeer => (false, true),

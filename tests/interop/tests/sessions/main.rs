@@ -6,5 +6,7 @@
 mod cell;
 mod design;
 mod exchange;
+mod known;
 mod matrix;
+mod record;
 mod seed;

@@ -201,3 +201,15 @@ fn a_window_above_the_field_is_told_as_its_largest_value() {
     let receiver = Receiver::new(Reading::Bytes, 70_000, MSS);
     assert_eq!(receiver.free_window(), u16::MAX);
 }
+
+#[test]
+fn a_rebuilt_packet_may_be_older_than_the_window_reaches() {
+    let receiver = bench(Reading::Bytes, 2).receiver;
+    let at = |distance: i32| Seq(distance.cast_unsigned());
+    for distance in [0, -2, -200, -65_535, 31, 65_535] {
+        assert!(receiver.is_plausible(at(distance)), "{distance}");
+    }
+    for distance in [-65_536, 65_536, i32::MIN, i32::MAX] {
+        assert!(!receiver.is_plausible(at(distance)), "{distance}");
+    }
+}

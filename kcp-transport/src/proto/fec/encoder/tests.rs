@@ -45,8 +45,11 @@ fn parity_that_is_not_taken_is_left_out() {
 #[test]
 fn an_open_group_says_what_it_lacks() {
     let mut encoder = encoder(3, 1);
+    assert_eq!(encoder.missing_in_group(), 0);
     send(&mut encoder, [&b"a"[..]]);
+    assert_eq!(encoder.missing_in_group(), 2);
     send(&mut encoder, [&b"b"[..], b"c"]);
+    assert_eq!(encoder.missing_in_group(), 0);
 }
 
 #[test]

@@ -1,0 +1,58 @@
+//! HTTP over KCP, with an unmodified hyper.
+//!
+//! - **Client**: [`client`] and [`http2_client`] give hyper-util's pooling client over any connector of
+//!   `kcp-transport`; [`Connector`] is what they are built with.
+//! - **Server**: [`serve`] and [`serve_with_shutdown`] run a hyper service on the connections of a listener, HTTP/1 and
+//!   HTTP/2, upgrades included. With the feature `axum`, [`AxumListener`] goes into `axum::serve`.
+//!
+//! Handlers find out about their connection by [`KcpConnectInfo`] in the extensions of each request, and clients in those
+//! of each response.
+//!
+//! ```no_run
+//! use std::convert::Infallible;
+//!
+//! use hyper::body::Incoming;
+//! use hyper::service::service_fn;
+//! use hyper::{Request, Response};
+//! use kcp_transport::{Config, Connector, Listener};
+//!
+//! # #[cfg(all(feature = "client", feature = "server"))]
+//! # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+//! let listener = Listener::bind("127.0.0.1:4000", Config::default()).await?;
+//! let hello = |_: Request<Incoming>| async { Ok::<_, Infallible>(Response::new("hello".to_string())) };
+//! tokio::spawn(kcp_hyper::serve(listener.incoming(), service_fn(hello)));
+//!
+//! let client = kcp_hyper::client::<_, String>(Connector::new(Config::default()));
+//! let response = client.get("http://127.0.0.1:4000/".parse()?).await?;
+//! assert!(response.status().is_success());
+//! # Ok(())
+//! # }
+//! ```
+
+#[cfg(feature = "axum")]
+mod axum;
+#[cfg(feature = "client")]
+mod client;
+#[cfg(feature = "client")]
+mod connector;
+#[cfg(feature = "client")]
+mod error;
+mod info;
+#[cfg(feature = "client")]
+mod io;
+#[cfg(feature = "server")]
+mod server;
+
+#[cfg(feature = "axum")]
+pub use crate::axum::AxumListener;
+#[cfg(feature = "client")]
+pub use client::{client, client_builder, http2_client};
+#[cfg(feature = "client")]
+pub use connector::Connector;
+#[cfg(feature = "client")]
+pub use error::ConnectError;
+pub use info::{KcpConnectInfo, KcpIo};
+#[cfg(feature = "client")]
+pub use io::HyperIo;
+#[cfg(feature = "server")]
+pub use server::{serve, serve_with_shutdown};
