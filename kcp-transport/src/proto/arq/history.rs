@@ -25,17 +25,37 @@ const SHRINK_AFTER: u32 = 16;
 /// Records kept beyond those under way, to recognise late acknowledgements.
 const MAX_SETTLED: usize = 256;
 
-/// The loss rate is a moving mean over about this many transmissions.
-const LOSS_MEAN_OVER: f32 = 128.0;
+/// Records kept at most, under way or not: twice the largest window. A peer that acknowledges what it likes could
+/// otherwise make them grow without end.
+const MAX_RECORDS: usize = 2 * 65_536;
+
+/// The loss rate is a moving mean over about this many transmissions, fewer at first.
+const LOSS_MEAN_OVER: (f32, f32) = (16.0, 128.0);
 
 #[derive(Clone, Copy, Debug)]
 struct Record {
     sn: Seq,
     sent_at: Time,
-    acked: bool,
-    found_lost: bool,
+    /// The transmission of the same segment before this one.
+    previous: Option<TransmissionId>,
     /// The same segment was sent again later.
     superseded: bool,
+    /// It arrived: an acknowledgement named it, or nothing else can have moved `una` when it moved.
+    arrived: bool,
+    found_lost: bool,
+}
+
+/// How a segment stands, as far as one of its transmissions is concerned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Standing {
+    /// It arrived, by whatever transmission.
+    Arrived,
+    /// It waits to be sent again.
+    Queued,
+    /// A later transmission of it is under way.
+    SentAgain,
+    /// This transmission is its last.
+    UnderWay,
 }
 
 /// What an acknowledgement tells.
@@ -72,6 +92,7 @@ pub(crate) struct History {
     window_parts: u32,
     losses_since_spurious: u32,
     loss_rate: f32,
+    loss_mean_over: f32,
 }
 
 impl History {
@@ -87,6 +108,7 @@ impl History {
             window_parts: 1,
             losses_since_spurious: 0,
             loss_rate: 0.0,
+            loss_mean_over: LOSS_MEAN_OVER.0,
         }
     }
 
@@ -102,6 +124,9 @@ impl History {
         sn: Seq,
         previous: Option<TransmissionId>,
     ) -> TransmissionId {
+        if self.records.len() == MAX_RECORDS {
+            self.forget_oldest();
+        }
         let id = self.next_id();
         if let Some(record) = previous.and_then(|previous| self.get_mut(previous)) {
             record.superseded = true;
@@ -109,9 +134,10 @@ impl History {
         self.records.push_back(Record {
             sn,
             sent_at: now,
-            acked: false,
-            found_lost: false,
+            previous,
             superseded: false,
+            arrived: false,
+            found_lost: false,
         });
         id
     }
@@ -122,11 +148,11 @@ impl History {
         let is_newest = newest.is_none_or(|newest| newest.precedes(id));
         let Some(record) = self
             .get_mut(id)
-            .filter(|record| record.sn == sn && !record.acked)
+            .filter(|record| record.sn == sn && !record.arrived)
         else {
             return Answer::default();
         };
-        record.acked = true;
+        record.arrived = true;
         let spurious = record.found_lost;
         let rtt = now.since(record.sent_at);
         if is_newest {
@@ -138,7 +164,7 @@ impl History {
         if spurious {
             self.window_parts = (self.window_parts + 1).min(REORDER_WINDOW_PART);
             self.losses_since_spurious = 0;
-            self.loss_rate = (self.loss_rate - 1.0 / LOSS_MEAN_OVER).max(0.0);
+            self.loss_rate = (self.loss_rate - 1.0 / self.loss_mean_over).max(0.0);
         }
         Answer {
             rtt: is_newest.then_some(rtt),
@@ -146,14 +172,34 @@ impl History {
         }
     }
 
-    /// Finds lost transmissions. `is_current` tells whether a transmission is the last one of a segment still
-    /// unacknowledged; `lost` is called for each that is lost, oldest first. Returns when to look again.
+    /// `una` passed a segment that was sent more than once, `last` being its last transmission. Acknowledgements of
+    /// what `una` covers need not name it; but nothing sent after the newest one answered can have moved `una`.
+    pub(crate) fn handle_covered(&mut self, last: TransmissionId) {
+        let newest = self.newest_acked;
+        let mut next = Some(last);
+        while let Some(id) = next {
+            let Some(record) = self.get_mut(id) else {
+                return;
+            };
+            if record.arrived {
+                return;
+            }
+            if newest.is_some_and(|newest| !newest.precedes(id)) {
+                record.arrived = true;
+                return;
+            }
+            next = record.previous;
+        }
+    }
+
+    /// Finds lost transmissions. `standing` tells how the segment of a transmission stands; `lost` is called for each
+    /// that is lost and must be sent again, oldest first. Returns when to look again.
     pub(crate) fn detect_losses(
         &mut self,
         now: Time,
         rtt: &Rtt,
         count_threshold: Option<u32>,
-        is_current: impl Fn(Seq, TransmissionId) -> bool,
+        standing: impl Fn(Seq, TransmissionId) -> Standing,
         mut lost: impl FnMut(Seq, Time, Evidence),
     ) -> Option<Time> {
         let newest = self.newest_acked?;
@@ -163,30 +209,39 @@ impl History {
             let id = self.undecided;
             let index = id.count_from(self.first) as usize;
             let record = &mut self.records[index];
-            let mut is_lost = record.superseded && !record.acked;
-            if !record.acked && is_current(record.sn, id) {
-                let by_count =
-                    count_threshold.is_some_and(|threshold| newest.count_from(id) >= threshold);
-                let due = record.sent_at + allowance;
-                if !by_count && now < due {
-                    return Some(due);
+            let is_lost = match standing(record.sn, id) {
+                _ if record.arrived => Some(false),
+                Standing::Queued | Standing::SentAgain => Some(true),
+                Standing::Arrived if record.superseded => Some(true),
+                // Its only transmission, so that is what arrived.
+                Standing::Arrived if record.previous.is_none() => Some(false),
+                // An earlier one arrived. This one may have, too.
+                Standing::Arrived => None,
+                Standing::UnderWay => {
+                    let by_count =
+                        count_threshold.is_some_and(|threshold| newest.count_from(id) >= threshold);
+                    let due = record.sent_at + allowance;
+                    if !by_count && now < due {
+                        return Some(due);
+                    }
+                    record.found_lost = true;
+                    let evidence = if by_count {
+                        Evidence::Count
+                    } else {
+                        Evidence::Time
+                    };
+                    lost(record.sn, record.sent_at, evidence);
+                    self.losses_since_spurious += 1;
+                    if self.losses_since_spurious >= SHRINK_AFTER {
+                        self.losses_since_spurious = 0;
+                        self.window_parts = (self.window_parts - 1).max(1);
+                    }
+                    Some(true)
                 }
-                record.found_lost = true;
-                is_lost = true;
-                let evidence = if by_count {
-                    Evidence::Count
-                } else {
-                    Evidence::Time
-                };
-                lost(record.sn, record.sent_at, evidence);
-                self.losses_since_spurious += 1;
-                if self.losses_since_spurious >= SHRINK_AFTER {
-                    self.losses_since_spurious = 0;
-                    self.window_parts = (self.window_parts - 1).max(1);
-                }
+            };
+            if let Some(is_lost) = is_lost {
+                self.count(is_lost);
             }
-            let sample = if is_lost { 1.0 } else { 0.0 };
-            self.loss_rate += (sample - self.loss_rate) / LOSS_MEAN_OVER;
             self.undecided = id.plus(1);
         }
         None
@@ -201,12 +256,11 @@ impl History {
             if !settled || keep {
                 break;
             }
-            self.records.pop_front();
-            self.first = self.first.plus(1);
+            self.forget_oldest();
         }
     }
 
-    /// Forgets everything: nothing is under way.
+    /// Forgets everything: nothing is under way, and nothing was for a while.
     pub(crate) fn settle(&mut self) {
         self.first = self.next_id();
         self.undecided = self.first;
@@ -229,148 +283,26 @@ impl History {
         (round_trip / REORDER_WINDOW_PART * self.window_parts).max(MIN_REORDER_WINDOW)
     }
 
+    /// Takes one more transmission into the loss rate.
+    fn count(&mut self, is_lost: bool) {
+        let sample = if is_lost { 1.0 } else { 0.0 };
+        self.loss_rate += (sample - self.loss_rate) / self.loss_mean_over;
+        let (_, longest) = LOSS_MEAN_OVER;
+        self.loss_mean_over = (self.loss_mean_over + 1.0).min(longest);
+    }
+
+    fn forget_oldest(&mut self) {
+        self.records.pop_front();
+        self.first = self.first.plus(1);
+        if self.undecided.precedes(self.first) {
+            self.undecided = self.first;
+        }
+    }
+
     fn get_mut(&mut self, id: TransmissionId) -> Option<&mut Record> {
         self.records.get_mut(id.count_from(self.first) as usize)
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn ms(millis: u64) -> Time {
-        Time::from_millis(millis)
-    }
-
-    fn steady_rtt() -> Rtt {
-        let mut rtt = Rtt::default();
-        for _ in 0..50 {
-            rtt.update(Duration::from_millis(80));
-        }
-        rtt
-    }
-
-    /// Sends segments 0.. at the given times.
-    fn sent(times: &[u64]) -> History {
-        let mut history = History::new();
-        for (sn, &at) in times.iter().enumerate() {
-            history.record(ms(at), Seq(sn as u32), None);
-        }
-        history
-    }
-
-    fn losses(history: &mut History, now: u64, threshold: Option<u32>) -> (Vec<u32>, Option<Time>) {
-        let mut found = Vec::new();
-        let next = history.detect_losses(
-            ms(now),
-            &steady_rtt(),
-            threshold,
-            |_, _| true,
-            |sn, _, _| found.push(sn.0),
-        );
-        (found, next)
-    }
-
-    #[test]
-    fn a_transmission_is_lost_once_enough_later_ones_are_acknowledged() {
-        let mut history = sent(&[0, 0, 0]);
-        history.handle_ack(ms(80), TransmissionId(2), Seq(1));
-        assert!(losses(&mut history, 80, Some(2)).0.is_empty());
-        history.handle_ack(ms(80), TransmissionId(3), Seq(2));
-        assert_eq!(losses(&mut history, 80, Some(2)).0, [0]);
-    }
-
-    #[test]
-    fn without_a_threshold_the_reordering_window_decides() {
-        let mut history = sent(&[0, 0, 0]);
-        history.handle_ack(ms(80), TransmissionId(3), Seq(2));
-        let (found, next) = losses(&mut history, 80, None);
-        assert!(found.is_empty());
-        assert_eq!(next, Some(ms(90)));
-        assert_eq!(losses(&mut history, 90, None).0, [0, 1]);
-    }
-
-    #[test]
-    fn once_packets_were_seen_out_of_order_counting_no_longer_decides() {
-        let mut history = sent(&[0, 0, 0, 0]);
-        history.handle_ack(ms(80), TransmissionId(2), Seq(1));
-        history.handle_ack(ms(81), TransmissionId(1), Seq(0));
-        history.handle_ack(ms(82), TransmissionId(4), Seq(3));
-        assert!(losses(&mut history, 82, Some(1)).0.is_empty());
-    }
-
-    #[test]
-    fn only_the_first_ack_of_the_newest_transmission_is_a_round_trip() {
-        let mut history = sent(&[0, 10, 20]);
-        let answer = history.handle_ack(ms(100), TransmissionId(2), Seq(1));
-        assert_eq!(answer.rtt, Some(Duration::from_millis(90)));
-        assert_eq!(
-            history.handle_ack(ms(101), TransmissionId(2), Seq(1)),
-            Answer::default()
-        );
-        assert_eq!(
-            history.handle_ack(ms(900), TransmissionId(1), Seq(0)).rtt,
-            None
-        );
-        assert_eq!(
-            history.handle_ack(ms(900), TransmissionId(3), Seq(0)),
-            Answer::default()
-        );
-        assert_eq!(
-            history.handle_ack(ms(900), TransmissionId(77), Seq(2)),
-            Answer::default()
-        );
-    }
-
-    #[test]
-    fn a_spurious_loss_widens_the_window() {
-        let mut history = sent(&[0, 0]);
-        history.handle_ack(ms(80), TransmissionId(2), Seq(1));
-        assert_eq!(losses(&mut history, 90, None).0, [0]);
-        assert!(
-            history
-                .handle_ack(ms(95), TransmissionId(1), Seq(0))
-                .spurious
-        );
-        history.record(ms(100), Seq(2), None);
-        history.record(ms(100), Seq(3), None);
-        history.handle_ack(ms(180), TransmissionId(4), Seq(3));
-        assert_eq!(losses(&mut history, 180, None).1, Some(ms(200)));
-    }
-
-    #[test]
-    fn a_lost_resend_is_found_like_any_other() {
-        let mut history = sent(&[0]);
-        let again = history.record(ms(50), Seq(0), Some(TransmissionId(1)));
-        history.record(ms(60), Seq(1), None);
-        history.handle_ack(ms(140), TransmissionId(3), Seq(1));
-        let mut found = Vec::new();
-        history.detect_losses(
-            ms(150),
-            &steady_rtt(),
-            None,
-            |_, id| id == again,
-            |sn, at, _| found.push((sn, at)),
-        );
-        assert_eq!(found, [(Seq(0), ms(50))]);
-    }
-
-    #[test]
-    fn the_loss_rate_follows_the_path() {
-        let mut history = History::new();
-        for sn in 0..5_000 {
-            let id = history.record(ms(sn.into()), Seq(sn), None);
-            if sn % 10 != 0 {
-                history.handle_ack(ms(u64::from(sn) + 1), id, Seq(sn));
-            }
-            losses(&mut history, u64::from(sn) + 1, Some(1));
-            history.forget_before(Seq(sn));
-        }
-        assert!(
-            (0.07..0.13).contains(&history.loss_rate()),
-            "{}",
-            history.loss_rate()
-        );
-        assert!(history.records.len() < 2 * MAX_SETTLED);
-    }
-}
+mod tests;

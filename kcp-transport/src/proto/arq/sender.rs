@@ -9,7 +9,7 @@ use core::time::Duration;
 use super::buffer::SendBuffer;
 use super::congestion::{Congestion, Fixed, Reno, pacing_rate};
 use super::copies::Copies;
-use super::history::{Evidence, History};
+use super::history::{Evidence, History, Standing};
 use super::pacer::Pacer;
 use super::rtt::{MAX_RTO, Rtt};
 use super::segment::{Command, HEADER_LEN, Header};
@@ -60,6 +60,20 @@ struct Segment {
     queued: bool,
     sends: u16,
     last: TransmissionId,
+}
+
+impl Segment {
+    fn standing(&self, transmission: TransmissionId) -> Standing {
+        if self.acked {
+            Standing::Arrived
+        } else if self.queued {
+            Standing::Queued
+        } else if self.last == transmission {
+            Standing::UnderWay
+        } else {
+            Standing::SentAgain
+        }
+    }
 }
 
 /// What stands in every header beside the segment's own fields.
@@ -200,6 +214,9 @@ impl Sender {
         let limited = self.flight.len() >= self.limit() as usize || self.buffer.unsent() > 0;
         for segment in self.flight.drain(..count) {
             self.unacked -= usize::from(!segment.acked);
+            if segment.sends > 1 {
+                self.history.handle_covered(segment.last);
+            }
         }
         self.una = una;
         self.last_progress = now;
@@ -213,7 +230,6 @@ impl Sender {
         self.congestion.on_ack(count as u32, limited);
         self.history.forget_before(una);
         if self.flight.is_empty() {
-            self.history.settle();
             self.resend.clear();
             self.copies.clear();
             self.detect_at = None;
@@ -348,6 +364,9 @@ impl Sender {
         self.flight.shrink_to_fit();
         self.resend.shrink_to_fit();
         self.copies.shrink();
+        if self.flight.is_empty() {
+            self.history.settle();
+        }
         self.history.shrink();
     }
 
@@ -560,11 +579,9 @@ impl Sender {
             now,
             rtt,
             threshold,
-            |sn, id| {
-                sn.index_from(*una, flight.len()).is_some_and(|index| {
-                    let segment = &flight[index];
-                    !segment.acked && !segment.queued && segment.last == id
-                })
+            |sn, id| match sn.index_from(*una, flight.len()) {
+                Some(index) => flight[index].standing(id),
+                None => Standing::Arrived,
             },
             |sn, sent_at, evidence| {
                 found.push_back(sn);

@@ -1,10 +1,12 @@
 //! What must hold, in simulated time. One module per concern; every run repeats from the seed that a failure prints.
 
 mod admission;
+mod latency;
 mod lifetimes;
 mod live;
 mod streams;
 mod transfers;
+mod unary;
 mod windows;
 
 use std::time::Duration;
