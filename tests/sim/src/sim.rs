@@ -584,7 +584,7 @@ impl Sim {
                     };
                     anything = true;
                     let mut chunk = hub
-                        .spare_chunk()
+                        .spare_chunk(bytes.len())
                         .unwrap_or_else(|| Chunk::for_len(bytes.len()));
                     chunk.extend(&bytes);
                     hub.write(now, key, chunk);
