@@ -67,7 +67,9 @@ impl Rows {
     /// Copies the sum of row `r` to `out`, or as much of it as fits.
     pub(super) fn copy_row(&self, r: usize, out: &mut [u8]) {
         let (whole, tail) = out.as_chunks_mut();
-        let mut blocks = self.blocks.chunks(self.count).map(|blocks| blocks[r].0);
+        // Fewer blocks than rows may be left over from sums that were more or fewer.
+        let blocks = self.blocks.chunks_exact(self.count);
+        let mut blocks = blocks.map(|blocks| blocks[r].0);
         for (out, block) in whole.iter_mut().zip(blocks.by_ref()) {
             *out = block;
         }
@@ -82,5 +84,23 @@ impl Rows {
     /// Bytes of memory held.
     pub(super) fn capacity(&self) -> usize {
         self.blocks.capacity() * BLOCK
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sums_do_not_reach_into_what_is_left_of_others() {
+        let mut rows = Rows::new();
+        rows.begin(3);
+        rows.add(&[1, 1, 1], &[7; BLOCK]);
+        // The three blocks are one of each of two rows, and a third that belongs to neither.
+        rows.begin(2);
+        rows.add(&[1, 2], &[9; BLOCK]);
+        let mut sum = [0; BLOCK];
+        rows.copy_row(1, &mut sum);
+        assert_eq!(sum, [18; BLOCK]);
     }
 }
