@@ -6,7 +6,7 @@ use sim::{Seed, Sim};
 use crate::{link, ms, secs};
 
 /// Seeds of one run unless the environment asks for more.
-const SEEDS: u64 = 60;
+const SEEDS: u64 = 1_000;
 
 /// How many seeds a longer run takes.
 const VARIABLE: &str = "KCP_SIM_SEEDS";
