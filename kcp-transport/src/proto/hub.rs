@@ -683,7 +683,7 @@ impl Hub {
         let paths = &mut self.paths;
         let path = *self.by_addr.entry(peer).or_insert_with(|| {
             let layout = config.layout(config.mtu);
-            paths.insert(Path::new(peer, layout, code.clone(), config.duplicates)) as u32
+            paths.insert(Path::new(peer, layout, code.clone(), config)) as u32
         });
         let mss = self.paths[path as usize].layout().mss();
         self.generation = self.generation.wrapping_add(1);

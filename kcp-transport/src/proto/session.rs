@@ -323,7 +323,7 @@ impl Session {
                 }
             } else if self.wants_control(now) {
                 let envelope = self.envelope();
-                path.send_control(batch, |packet| self.write_control(envelope, packet));
+                path.send_control(now, batch, |packet| self.write_control(envelope, packet));
             } else {
                 break;
             }
