@@ -96,7 +96,11 @@ pub(crate) struct Sender {
     settings: Settings,
     /// Messages keep their boundaries: segments say how many fragments follow.
     fragments: bool,
+    /// Fragments that the message under way still lacks.
+    fragments_left: usize,
     mss: usize,
+    /// The largest mss so far: messages were accepted by it.
+    longest_mss: usize,
     buffer: SendBuffer,
     una: Seq,
     next: Seq,
@@ -138,7 +142,9 @@ impl Sender {
         let mut sender = Self {
             settings,
             fragments: config.messages,
+            fragments_left: 0,
             mss,
+            longest_mss: mss,
             buffer: SendBuffer::default(),
             una: Seq(0),
             next: Seq(0),
@@ -306,7 +312,9 @@ impl Sender {
         let again = self.resend.front().copied().or(copy.map(|(_, sn)| sn));
         again
             .and_then(|sn| sn.index_from(self.una, self.flight.len()))
-            .map_or(self.mss, |index| self.flight[index].len.into())
+            .map(|index| self.flight[index].len.into())
+            .or_else(|| self.may_number().then(|| self.next_cut().0))
+            .unwrap_or(self.mss)
     }
 
     /// Writes segments to one packet until it is full or nothing more may leave. Returns whether anything was written.
@@ -353,6 +361,7 @@ impl Sender {
     /// Largest number of data bytes in one segment; holds for segments numbered from now on.
     pub(crate) fn set_mss(&mut self, mss: usize) {
         self.mss = mss;
+        self.longest_mss = self.longest_mss.max(mss);
     }
 
     /// Gives back memory that an idle session does not need.
@@ -497,18 +506,32 @@ impl Sender {
         self.number_next(now, room)
     }
 
+    /// Length of the next new segment, and how many fragments of its message follow it.
+    fn next_cut(&self) -> (usize, usize) {
+        let ahead = self.buffer.unsent_before_cut();
+        if !self.fragments {
+            return (ahead.min(self.mss), 0);
+        }
+        // How many there are is settled with the first. If segments have become shorter since the message was taken,
+        // these are as long as its number of fragments asks for.
+        let after = match self.fragments_left {
+            0 => (ahead.div_ceil(self.mss) - 1).min(MAX_FRAGMENTS - 1),
+            left => left - 1,
+        };
+        let len = self.mss.max(ahead.div_ceil(after + 1));
+        (len.min(ahead - after).min(self.longest_mss), after)
+    }
+
     /// Numbers the next new segment if the window and `room` allow it.
     fn number_next(&mut self, now: Time, room: usize) -> Option<Seq> {
-        let ahead = self.buffer.unsent_before_cut();
-        let len = ahead.min(self.mss);
-        if len > room || !self.may_number() {
+        if !self.may_number() {
             return None;
         }
-        let fragments_after = if self.fragments {
-            (ahead.div_ceil(self.mss) - 1).min(MAX_FRAGMENTS) as u8
-        } else {
-            0
-        };
+        let (len, fragments_after) = self.next_cut();
+        if len > room {
+            return None;
+        }
+        self.fragments_left = fragments_after;
         if self.flight.is_empty() {
             self.last_progress = now;
         }
@@ -517,7 +540,7 @@ impl Sender {
         self.flight.push_back(Segment {
             offset,
             len: len as u16,
-            fragments_after,
+            fragments_after: fragments_after as u8,
             acked: false,
             queued: false,
             sends: 0,
