@@ -1,4 +1,4 @@
-//! What the examples share: the code generated from `proto`.
+//! What the examples share: the code generated from `proto`, and calls by name: a registry of services, a framework, and rpcx's protocol.
 
 /// Greets.
 #[allow(missing_docs, clippy::all, clippy::use_self)]
@@ -11,6 +11,10 @@ pub mod hello {
 pub mod files {
     include!("generated/files.rs");
 }
+
+pub mod framework;
+pub mod registry;
+pub mod rpcx;
 
 #[cfg(test)]
 mod tests;
