@@ -345,6 +345,11 @@ impl Hub {
         self.pool.spare(len)
     }
 
+    /// Data bytes in a full segment of this session. Zero if it ended.
+    pub fn mss(&self, key: SessionKey) -> usize {
+        self.entry(key).map_or(0, |entry| entry.session.mss())
+    }
+
     /// Longest message that can be written in message mode, in bytes: 255 segments. Zero if the session ended.
     pub fn max_message(&self, key: SessionKey) -> usize {
         self.entry(key)

@@ -467,6 +467,11 @@ impl Session {
         self.conv
     }
 
+    /// Data bytes in a full segment.
+    pub(crate) fn mss(&self) -> usize {
+        self.sender.mss()
+    }
+
     /// Longest message that can be sent, in bytes.
     pub(crate) fn max_message(&self) -> usize {
         self.sender.mss() * MAX_FRAGMENTS

@@ -1,6 +1,7 @@
 //! What must hold, in simulated time. One module per concern; every run repeats from the seed that a failure prints.
 
 mod admission;
+mod anything;
 mod latency;
 mod lifetimes;
 mod live;
