@@ -28,6 +28,11 @@
 //! # Ok(())
 //! # }
 //! ```
+//!
+//! So every connection is a session. Over a bare session a body must tell its length, or be chunked, for KCP has no end of
+//! stream; and a connection that the peer has closed looks idle. HTTP/1 is better off multiplexed, at both ends:
+//! `kcp_hyper::client(Connector::new(config).mux(MuxConfig::default()))`, and
+//! `kcp_hyper::serve(listener.mux(MuxConfig::default()), service)`.
 
 #[cfg(feature = "axum")]
 mod axum;

@@ -34,6 +34,10 @@
 //! # }
 //! ```
 //!
+//! So every channel is a session. To share one, with other channels or other protocols, multiplex at both ends:
+//! `connect_kcp(Connector::new(config).mux(MuxConfig::default()))`, and
+//! `Incoming::new(listener.mux(MuxConfig::default()))`.
+//!
 //! A dead peer shows by HTTP/2 pings, which `EndpointExt` turns on; calls under way then fail with `Unavailable`, and the
 //! next call connects anew.
 

@@ -1,6 +1,7 @@
 //! Several channels as one: each call goes where the fewest are under way.
 
 use std::future::Future;
+use std::hash::Hash;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -8,6 +9,7 @@ use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
+use kcp_transport::mux::MuxConnector;
 use pin_project::pin_project;
 use tonic::body::Body;
 use tonic::transport::channel::ResponseFuture;
@@ -191,5 +193,17 @@ impl Sessions for kcp_transport::Connector {
     /// Clones: every connection is a session.
     fn sessions(self, k: usize) -> Vec<Self> {
         vec![self; k]
+    }
+}
+
+impl<C, T> Sessions for MuxConnector<C, T>
+where
+    C: Service<T> + Clone,
+    T: Hash + Eq + Clone,
+{
+    /// Each uses a session of its own, of `k` to each target. Sessions that it had before are not among them.
+    fn sessions(self, k: usize) -> Vec<Self> {
+        let shared = self.sessions_per_target(k);
+        (0..k).map(|session| shared.pin(session)).collect()
     }
 }

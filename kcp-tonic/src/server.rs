@@ -54,7 +54,8 @@ fn connect_info(request: &Request<()>) -> Option<&KcpConnectInfo> {
     plain
 }
 
-/// The connections of any stream, as tonic's server takes them.
+/// The connections of any stream, as tonic's server takes them: of a listener's
+/// [`mux`](kcp_transport::Listener::mux), for clients that multiplex.
 ///
 /// Errors are passed on; tonic ignores them and goes on.
 #[pin_project]
