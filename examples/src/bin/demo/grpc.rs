@@ -93,26 +93,9 @@ struct Polite;
 
 #[tonic::async_trait]
 impl Greeter for Polite {
-    type GreetInAllLanguagesStream = stream::Empty<Result<Greeting, Status>>;
-    type GreetAllStream = stream::Empty<Result<Greeting, Status>>;
-
     async fn greet(&self, request: Request<Name>) -> Result<Response<Greeting>, Status> {
         let text = format!("Hello, {}!", request.into_inner().name);
         Ok(Response::new(Greeting { text }))
-    }
-
-    async fn greet_in_all_languages(
-        &self,
-        _: Request<Name>,
-    ) -> Result<Response<Self::GreetInAllLanguagesStream>, Status> {
-        Err(Status::unimplemented("see the example grpc_streaming"))
-    }
-
-    async fn greet_all(
-        &self,
-        _: Request<Streaming<Name>>,
-    ) -> Result<Response<Self::GreetAllStream>, Status> {
-        Err(Status::unimplemented("see the example grpc_streaming"))
     }
 }
 
