@@ -13,10 +13,12 @@ use examples::hello::greeter_server::{Greeter, GreeterServer};
 use examples::hello::{Greeting, Name};
 use futures_util::stream::{self, Stream, StreamExt};
 use sha2::{Digest, Sha256};
+use tokio::time::timeout;
 use tonic::service::Routes;
 use tonic::transport::Channel;
 use tonic::{Request, Response, Status, Streaming};
 
+use crate::PATIENCE;
 use crate::file::Offer;
 use crate::report::Scene;
 
@@ -86,7 +88,9 @@ async fn try_download(channel: &Channel, scene: &mut Scene) -> Result<(), Status
 }
 
 async fn next_piece(pieces: &mut Streaming<Piece>) -> Result<Option<Content>, Status> {
-    Ok(pieces.message().await?.and_then(|piece| piece.content))
+    let silent = |_| Status::deadline_exceeded(format!("nothing came for {PATIENCE:?}"));
+    let piece = timeout(PATIENCE, pieces.message()).await.map_err(silent)?;
+    Ok(piece?.and_then(|piece| piece.content))
 }
 
 struct Polite;
