@@ -1,4 +1,5 @@
-//! What the examples share: the code generated from `proto`, and calls by name: a registry of services, a framework, and rpcx's protocol.
+//! What the examples share: the code generated from `proto`, and calls by name: a registry of services, a framework, and
+//! rpcx's protocol.
 
 /// Greets.
 #[allow(missing_docs, clippy::all, clippy::use_self)]
@@ -15,6 +16,11 @@ pub mod files {
 pub mod framework;
 pub mod registry;
 pub mod rpcx;
+
+/// The README, whose code must work.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+pub struct Readme;
 
 #[cfg(test)]
 mod tests;
