@@ -24,6 +24,31 @@ use tower_service::Service;
 ///
 /// Goes into generated clients like a `Channel`, and clones share everything. A call is under way until the response has
 /// been read to its end, or dropped.
+///
+/// ```
+/// # use kcp_transport::Listener;
+/// # use tonic::transport::{Endpoint, Server};
+/// use kcp_tonic::EndpointExt;
+/// use kcp_transport::{Config, Connector};
+/// use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let listener = Listener::bind("127.0.0.1:0", Config::default()).await?;
+/// # let endpoint = Endpoint::from_shared(format!("http://{}", listener.local_addr()))?;
+/// # let (_, health) = tonic_health::server::health_reporter();
+/// # let server = Server::builder().add_service(health);
+/// # tokio::spawn(server.serve_with_incoming(kcp_tonic::incoming(listener)));
+/// let pool = endpoint.connect_kcp_pool(Connector::new(Config::default()), 3);
+/// let mut client = HealthClient::new(pool.clone());
+/// let watched = client.watch(HealthCheckRequest::default()).await?;
+/// client.check(HealthCheckRequest::default()).await?; // over another session
+/// let under_way: Vec<_> = pool.under_way().collect();
+/// assert_eq!(under_way[0], 1, "the stream keeps its session busy");
+/// drop(watched);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct ChannelPool {
     members: Arc<[Member]>,
