@@ -35,15 +35,17 @@ use traffic::Meter;
 const PATIENCE: Duration = Duration::from_secs(60);
 
 #[tokio::main]
-async fn main() -> Result<ExitCode, Box<dyn Error>> {
-    let args = Args::parse();
-    let report = run(&args).await?;
-    println!("\n{report}");
-    Ok(if report.is_flawless() {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    })
+async fn main() -> ExitCode {
+    match run(&Args::parse()).await {
+        Ok(report) => {
+            println!("\n{report}");
+            if report.is_flawless() {
+                return ExitCode::SUCCESS;
+            }
+        }
+        Err(error) => eprintln!("demo: {error}"),
+    }
+    ExitCode::FAILURE
 }
 
 async fn run(args: &Args) -> Result<Report, Box<dyn Error>> {
