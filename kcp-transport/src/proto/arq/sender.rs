@@ -150,7 +150,7 @@ impl Sender {
             unacked: 0,
             resend: VecDeque::new(),
             copies: Copies::new(config.redundancy),
-            history: History::new(),
+            history: History::new(settings.window),
             rtt: Rtt::default(),
             congestion,
             pacer: Pacer::new(now, 1, mss),
@@ -350,6 +350,7 @@ impl Sender {
     /// Changes limits and timers of the live session.
     pub(crate) fn set(&mut self, now: Time, change: impl FnOnce(&mut Settings)) {
         change(&mut self.settings);
+        self.history.set_window(self.settings.window);
         self.update_pacing(now);
     }
 

@@ -2,6 +2,7 @@
 
 mod admission;
 mod anything;
+mod kcp_go;
 mod latency;
 mod lifetimes;
 mod live;
