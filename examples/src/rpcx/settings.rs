@@ -9,12 +9,14 @@ const ROUNDS: u32 = 4_096;
 /// Settings for a peer of rpcx: this cipher, and the ten data and three parity packets that its code fixes.
 ///
 /// rpcx leaves all else as kcp-go has it: windows of 32 segments, an interval of 100 ms, congestion control. Those are the
-/// peer's own affair; ours stay fast, and heed the window that the peer announces.
+/// peer's own affair; ours stay fast, and heed the window that the peer announces. Its kcp-go is so old that it takes only
+/// acknowledgements that error correction protects.
 ///
 /// # Errors
 /// Never: the shards are valid.
 pub fn config(cipher: Cipher) -> Result<Config, ConfigError> {
-    Ok(Config::fast3().cipher(cipher).fec(Fec::new(10, 3)?))
+    let config = Config::fast3().cipher(cipher).fec(Fec::new(10, 3)?);
+    Ok(config.protect_control(true))
 }
 
 /// The cipher of this name, by kcptun's names, with a key derived from `password` and `salt` as rpcx's examples do it:

@@ -609,7 +609,9 @@ impl Session {
         for (wanted, command) in windows {
             if *wanted && packet.room() >= HEADER_LEN {
                 *wanted = false;
-                packet.put(&header(command, Seq(0), TransmissionId(0)));
+                // Receivers ignore the number. But a late packet with number 0 has a kcp-go listener close whatever
+                // conversation has taken this one's place, so only one that has heard nothing yet has it.
+                packet.put(&header(command, envelope.una, TransmissionId(0)));
                 self.stats.segments_sent += 1;
             }
         }

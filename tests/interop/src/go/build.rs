@@ -1,4 +1,4 @@
-//! Finds Go and builds the program, once per process and one process at a time.
+//! Finds Go and builds the programs, each once per process and one at a time.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -9,7 +9,7 @@ use std::sync::{Once, OnceLock};
 
 use super::{GoPeer, PeerOptions};
 
-/// Where the Go module is.
+/// Where the Go module is that most of them belong to.
 const SOURCE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/go");
 /// Set to 1, it makes a missing Go a failure.
 const REQUIRED: &str = "KCP_INTEROP_REQUIRED";
@@ -23,19 +23,70 @@ pub enum Release {
     Old,
 }
 
-impl Release {
+/// What can be built.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Recipe {
+    Peer(Release),
+    Grpc,
+    Rpcx,
+}
+
+impl Recipe {
+    const ALL: [Self; 4] = [
+        Self::Peer(Release::Current),
+        Self::Peer(Release::Old),
+        Self::Grpc,
+        Self::Rpcx,
+    ];
+
     const fn program(self) -> &'static str {
         match self {
-            Self::Current => "kcppeer-5.6.72",
-            Self::Old => "kcppeer-5.6.1",
+            Self::Peer(Release::Current) => "kcppeer-5.6.72",
+            Self::Peer(Release::Old) => "kcppeer-5.6.1",
+            Self::Grpc => "grpcpeer",
+            Self::Rpcx => "rpcxpeer",
         }
     }
 
-    /// A Go module can hold only one release of another, so the old one has its own list of modules.
+    /// A Go module can hold only one release of another. So the old kcp-go has its own list of modules, and rpcx, whose
+    /// modules ask for others than we do, a module of its own.
+    const fn module(self) -> &'static str {
+        match self {
+            Self::Peer(_) | Self::Grpc => SOURCE,
+            Self::Rpcx => concat!(env!("CARGO_MANIFEST_DIR"), "/go/rpcx"),
+        }
+    }
+
     const fn build_flags(self) -> &'static [&'static str] {
         match self {
-            Self::Current => &[],
-            Self::Old => &["-modfile=go-561.mod", "-tags=kcp561"],
+            Self::Peer(Release::Current) | Self::Grpc => &[],
+            Self::Peer(Release::Old) => &["-modfile=go-561.mod", "-tags=kcp561"],
+            Self::Rpcx => &["-tags=kcp"],
+        }
+    }
+
+    const fn package(self) -> &'static str {
+        match self {
+            Self::Peer(_) | Self::Rpcx => ".",
+            Self::Grpc => "./grpcpeer",
+        }
+    }
+
+    /// The built program; `None` without Go, or if Go cannot fetch its modules.
+    ///
+    /// # Panics
+    /// If it does not compile, and instead of `None` with `KCP_INTEROP_REQUIRED=1`.
+    pub(super) fn find(self) -> Option<&'static Path> {
+        static BUILT: [OnceLock<Result<PathBuf, String>>; Recipe::ALL.len()] =
+            [const { OnceLock::new() }; Recipe::ALL.len()];
+        let place = Self::ALL.iter().position(|&recipe| recipe == self);
+        let built = &BUILT[place.expect("all are there")];
+        match built.get_or_init(|| build(self)) {
+            Ok(program) => Some(program),
+            Err(missing) => {
+                skip(missing);
+                None
+            }
         }
     }
 }
@@ -52,19 +103,8 @@ impl Go {
     /// # Panics
     /// If the program does not compile, and instead of `None` with `KCP_INTEROP_REQUIRED=1`.
     pub fn find(release: Release) -> Option<Self> {
-        static CURRENT: OnceLock<Result<PathBuf, String>> = OnceLock::new();
-        static OLD: OnceLock<Result<PathBuf, String>> = OnceLock::new();
-        let built = match release {
-            Release::Current => &CURRENT,
-            Release::Old => &OLD,
-        };
-        match built.get_or_init(|| build(release)) {
-            Ok(program) => Some(Self { program }),
-            Err(missing) => {
-                skip(missing);
-                None
-            }
-        }
+        let program = Recipe::Peer(release).find()?;
+        Some(Self { program })
     }
 
     /// Starts a listener, and waits until it listens.
@@ -80,21 +120,25 @@ impl Go {
 
 /// Builds next to the running test, so that the result is in the target directory wherever that is. The error
 /// says what is missing.
-fn build(release: Release) -> Result<PathBuf, String> {
+fn build(recipe: Recipe) -> Result<PathBuf, String> {
     let test = std::env::current_exe().expect("a test knows its own path");
     let dir = test.with_file_name("kcppeer");
     fs::create_dir_all(&dir).expect("the target directory is writable");
     let lock = File::create(dir.join("lock")).expect("the target directory is writable");
     lock.lock().expect("files can be locked");
 
-    let program = dir.join(release.program());
+    let program = dir.join(recipe.program());
     let mut command = Command::new("go");
     command
         .arg("build")
-        .args(release.build_flags())
+        .args(recipe.build_flags())
         .arg("-o")
         .arg(&program);
-    let output = match command.arg(".").current_dir(SOURCE).output() {
+    let output = match command
+        .arg(recipe.package())
+        .current_dir(recipe.module())
+        .output()
+    {
         Ok(output) => output,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Err("go not found".into()),
         Err(error) => panic!("go does not start: {error}"),
@@ -103,13 +147,13 @@ fn build(release: Release) -> Result<PathBuf, String> {
         return Ok(program);
     }
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(!has_modules(release), "the program does not build:\n{said}");
+    assert!(!has_modules(recipe), "the program does not build:\n{said}");
     let reason = said.lines().last().unwrap_or_default();
     Err(format!("go cannot fetch its modules ({reason})"))
 }
 
-fn has_modules(release: Release) -> bool {
-    let flags = release
+fn has_modules(recipe: Recipe) -> bool {
+    let flags = recipe
         .build_flags()
         .iter()
         .filter(|flag| flag.starts_with("-modfile"));
@@ -117,7 +161,7 @@ fn has_modules(release: Release) -> bool {
     command
         .args(["mod", "download"])
         .args(flags)
-        .current_dir(SOURCE);
+        .current_dir(recipe.module());
     command.output().is_ok_and(|output| output.status.success())
 }
 
@@ -127,7 +171,7 @@ fn skip(missing: &str) {
     let required = std::env::var_os(REQUIRED).is_some_and(|value| value == "1");
     assert!(!required, "{missing}, and {REQUIRED}=1");
     SAID.call_once(|| {
-        let line = format!("SKIPPED: {missing}: tests against kcp-go do nothing\n");
+        let line = format!("SKIPPED: {missing}: tests against Go peers do nothing\n");
         // Who closed standard error does not want to hear it.
         let _ = io::stderr().write_all(line.as_bytes());
     });

@@ -10,9 +10,14 @@
 //! Meant for tests: what should not happen panics with what the child said about it.
 
 mod build;
+mod grpc;
 mod options;
 mod peer;
+mod process;
+mod rpcx;
 
 pub use build::{Go, Release};
+pub use grpc::{GrpcOptions, GrpcPeer};
 pub use options::{Cipher, Mode, PeerOptions};
 pub use peer::{Conversation, Estimate, Final, GoPeer, Replies, Transfer};
+pub use rpcx::{RpcxCodec, RpcxPeer};

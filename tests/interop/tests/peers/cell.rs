@@ -16,12 +16,13 @@ use netlab::relay::Relay;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::exchange;
+use crate::guard::{moved, unless_still};
 
 /// The passphrase of all ciphers.
 const PASSPHRASE: &str = "correct horse battery staple";
 
-/// A cell that takes longer has failed.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+/// A peer ends by itself after this.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(300);
 
 /// Shards of our packets and of the peer's.
 pub(crate) type Codes = (Option<(usize, usize)>, Option<(usize, usize)>);
@@ -129,8 +130,8 @@ pub(crate) enum Size {
 /// Bytes of a write.
 const CHUNKS: &[usize] = &[300, 1_400, 20_000, 65_536];
 
-/// Segments of every window.
-const WINDOWS: &[usize] = &[32, 256, 1_024];
+/// Segments of our windows and of the peer's.
+const WINDOWS: &[(usize, usize)] = &[(32, 32), (256, 256), (1_024, 1_024), (32, 512), (512, 32)];
 
 /// Longest datagram of ours and of the peer.
 const MTUS: &[(usize, usize)] = &[(1_400, 1_400), (1_350, 1_350), (1_500, 576), (576, 1_500)];
@@ -148,7 +149,7 @@ pub(crate) struct Cell {
     pub(crate) size: Size,
     pub(crate) chunk: usize,
     pub(crate) pace: Pace,
-    pub(crate) window: usize,
+    pub(crate) window: (usize, usize),
     pub(crate) mtu: (usize, usize),
     pub(crate) extra: Extra,
 }
@@ -205,7 +206,7 @@ impl Cell {
             size: Size::Small,
             chunk: 4_096,
             pace: Pace::Fast3,
-            window: 256,
+            window: (256, 256),
             mtu: (1_400, 1_400),
             extra: Extra::Nothing,
         }
@@ -235,7 +236,7 @@ impl Cell {
         self.link_does("corrupt") || self.cipher == "sm4"
     }
 
-    fn bytes(&self) -> usize {
+    pub(crate) fn bytes(&self) -> usize {
         match self.size {
             Size::Small => 6_000,
             Size::Large if matches!(self.path, None | Some("delay=3ms")) => 4 << 20,
@@ -252,7 +253,7 @@ impl Cell {
             Pace::Normal => Config::normal(),
             Pace::Reno => Config::fast3().congestion(CongestionControl::Reno),
         };
-        let window = Window::new(self.window).expect("in range");
+        let window = Window::new(self.window.0).expect("in range");
         let (_, (ours, _)) = self.codes;
         let config = config
             .cipher(Cipher::kcptun(self.cipher, PASSPHRASE).expect("a cipher of kcptun"))
@@ -281,8 +282,8 @@ impl Cell {
                     Pace::Normal => NoDelay::NORMAL,
                     Pace::Reno => NoDelay::DEFAULT,
                 },
-                snd_wnd: self.window as u32,
-                rcv_wnd: self.window as u32,
+                snd_wnd: self.window.1 as u32,
+                rcv_wnd: self.window.1 as u32,
                 stream: self.stream,
                 write_delay: self.extra == Extra::WriteDelay,
                 ack_no_delay: self.extra == Extra::AckNoDelay,
@@ -329,21 +330,28 @@ impl Cell {
         };
         let mut ends = self.open(go, mode, seed).await;
 
+        let sign = moved(ends.stream.info());
         let (mut reader, mut writer) = ends.stream.into_split();
-        let write = exchange::write(&mut writer, ours, written, chunk);
-        let back = async {
-            match read {
-                Some(seed) => exchange::read(&mut reader, seed, bytes).await,
-                None => Ok(()),
+        let talk = async {
+            let write = exchange::write(&mut writer, ours, written, chunk);
+            let back = async {
+                match read {
+                    Some(seed) => exchange::read(&mut reader, seed, bytes).await,
+                    None => Ok(()),
+                }
+            };
+            tokio::try_join!(write, back).expect("the session lives");
+            if matches!(self.traffic, Traffic::ToPeer | Traffic::BothWays) {
+                let received = ends.peer.received().await;
+                assert!(received.intact, "what the peer read is not what we wrote");
+                assert_eq!(received.bytes, bytes);
             }
+            writer.shutdown().await.expect("everything is acknowledged");
         };
-        tokio::try_join!(write, back).expect("the session lives");
-        if matches!(self.traffic, Traffic::ToPeer | Traffic::BothWays) {
-            let received = ends.peer.received().await;
-            assert!(received.intact, "what the peer read is not what we wrote");
-            assert_eq!(received.bytes, bytes);
+        if let Err(ours) = unless_still(sign, talk).await {
+            let (paths, theirs) = (ends.peer.estimates().await, ends.peer.snmp().await);
+            panic!("nothing moves any more\nours: {ours:?}\ntheirs: {theirs:?}\n{paths:?}");
         }
-        writer.shutdown().await.expect("everything is acknowledged");
         let stats = ends.endpoint.stats().await.expect("the endpoint lives");
         self.check(&stats, &ends.peer.snmp().await);
     }

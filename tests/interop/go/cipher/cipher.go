@@ -1,4 +1,5 @@
-package main
+// Package cipher makes the ciphers of kcp-go by the names of kcptun.
+package cipher
 
 import (
 	"crypto/pbkdf2"
@@ -8,8 +9,8 @@ import (
 	kcp "github.com/xtaci/kcp-go/v5"
 )
 
-// cipherByName makes a cipher from a passphrase as kcptun does, except that an unknown name is an error.
-func cipherByName(name, passphrase string) (kcp.BlockCrypt, error) {
+// ByName makes a cipher from a passphrase as kcptun does, except that an unknown name is an error.
+func ByName(name, passphrase string) (kcp.BlockCrypt, error) {
 	key, err := pbkdf2.Key(sha1.New, passphrase, []byte("kcp-go"), 4096, 32)
 	if err != nil {
 		return nil, err

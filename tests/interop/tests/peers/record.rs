@@ -14,14 +14,28 @@ const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/interop.md")
 /// What this process has seen so far. Tests end in any order: each writes all that is known, the last one everything.
 static RESULTS: Mutex<Results> = Mutex::new(Results {
     cells: BTreeMap::new(),
-    scenarios: BTreeSet::new(),
+    rows: BTreeSet::new(),
 });
 
 struct Results {
     /// By release, role, cipher and code.
     cells: BTreeMap<(&'static str, Role, &'static str, &'static str), bool>,
-    /// What went well with whom, in words.
-    scenarios: BTreeSet<(&'static str, &'static str)>,
+    /// What else went well.
+    rows: BTreeSet<Row>,
+}
+
+/// Something that went well.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Row {
+    /// The peer and its version.
+    pub(crate) peer: &'static str,
+    /// Ours.
+    pub(crate) role: &'static str,
+    pub(crate) cipher: &'static str,
+    /// Data and parity shards.
+    pub(crate) code: &'static str,
+    /// What was done.
+    pub(crate) what: &'static str,
 }
 
 /// Notes how a cell went; of several with the same entry in the table all must pass.
@@ -31,10 +45,10 @@ pub(crate) fn cell(release: Release, cell: &Cell, passed: bool) {
     note(|results| *results.cells.entry(key).or_insert(true) &= passed);
 }
 
-/// Notes that a scenario with `peer` went well: call it behind the last assertion.
-pub(crate) fn scenario(peer: &'static str, what: &'static str) {
+/// Notes what went well: call it behind the last assertion.
+pub(crate) fn passed(row: Row) {
     note(|results| {
-        results.scenarios.insert((peer, what));
+        results.rows.insert(row);
     });
 }
 
@@ -88,9 +102,17 @@ impl fmt::Display for Results {
                 }
             }
         }
-        f.write_str("\n## Scenarios that pass\n\n| peer | what |\n|---|---|\n")?;
-        for (peer, what) in &self.scenarios {
-            writeln!(f, "| {peer} | {what} |")?;
+        f.write_str("\n## What else passes\n\n")?;
+        f.write_str("| peer | ours | cipher | code | what |\n|---|---|---|---|---|\n")?;
+        for row in &self.rows {
+            let Row {
+                peer,
+                role,
+                cipher,
+                code,
+                what,
+            } = row;
+            writeln!(f, "| {peer} | {role} | {cipher} | {code} | {what} |")?;
         }
         f.write_str(TAIL)
     }
@@ -99,27 +121,34 @@ impl fmt::Display for Results {
 const HEAD: &str = "\
 # Interoperability
 
-What the tests in `tests/interop/tests/sessions` have shown against real peers, which run as processes or tasks of
-their own. Written by a run of all of them:
+What the tests in `tests/interop/tests/peers` have shown against real peers, which run as processes or tasks of their
+own. Written by a run of all of them, on a machine with Go:
 
-    KCP_INTEROP_WRITE=1 cargo test -p interop --test sessions
+    KCP_INTEROP_WRITE=1 cargo test -p interop --test peers
 
-Every cell below is at least one conversation in which every byte is compared at both ends, and neither end counts a
-malformed packet, an impossible repair or, where the path does not damage packets, a wrong checksum. Besides cipher and code (data/parity shards) these
-vary from cell to cell, so that any two choices meet in one: the path, stream mode, IPv4 or IPv6, the direction of the
-stream (one way, both ways, echo), its length, bytes of a write, timing (`fast3`, `normal`, congestion control), windows
-(32, 256, 1024), MTU (equal and different, 576 to 1500), and acknowledging at once, delayed writes, duplicates.
+`KCP_INTEROP_SEED` changes whatever is random: losses, bytes, and which choices meet. Without Go these tests say so and
+pass; what real peers once said is then still checked, out of `tests/interop/vectors/conversations`. A longer run is
+`cargo test -p interop --test peers soak -- --ignored --nocapture`, for `KCP_INTEROP_SOAK_MINUTES` (30).
+
+Every cell of the tables is at least three conversations, each with other losses, in which every byte is compared at
+both ends, and neither end counts a malformed packet, an impossible repair or, where the path does not damage packets,
+a wrong checksum. Besides cipher and code (data/parity shards) these vary from cell to cell, so that any two choices
+meet in one: the path, stream mode, IPv4 or IPv6, the direction of the stream (one way, both ways, echo), its length,
+bytes of a write, timing (`fast3`, `normal`, congestion control), windows (32, 256, 1,024, and different ones), MTU
+(equal and different, 576 to 1,500), and acknowledging at once, delayed writes, duplicates.
 
 ";
 
 const TAIL: &str = "
 ## Faults of peers
 
-Shown without us by `tests/interop/tests/sessions/known.rs`.
+Shown by `tests/interop/tests/peers/known.rs`.
 
 - kcp-go under SM4 damages packets of its own, because its sending and its receiving goroutine share scratch memory.
   Both ends count checksum errors on a clean path. Resends make up for it.
 - kcp-go 5.6.1 spoils the stream of a peer that sends with other shard counts than its own, or with a code where it has
   none: until it has learned the shape it rebuilds packets that never were, and believes them. Give both ends the same
   counts; those cells are left out above. kcp-go 5.6.72 is not affected.
+- kcp-go 5.4.20, which rpcx has, discards every packet without an FEC header if it has FEC. Ours acknowledges with such
+  packets unless told otherwise: set `Config::protect_control` for these peers.
 ";

@@ -1,9 +1,11 @@
-//! Faults of peers, shown without us, because our other tests make exceptions for them.
+//! Faults of peers, shown without us where that is possible, because our other tests make exceptions for them.
 
 use std::time::Duration;
 
-use interop::go::{Cipher, Go, Mode, PeerOptions, Release};
+use examples::rpcx;
+use interop::go::{Cipher, Go, Mode, PeerOptions, Release, RpcxPeer};
 use interop::reference::{Config, FecParams, NoDelay};
+use kcp_transport::Connector;
 use netlab::link::LinkConfig;
 use netlab::relay::Relay;
 
@@ -77,4 +79,23 @@ async fn the_old_kcp_go_spoils_streams_of_a_peer_with_another_code() {
         }
     }
     panic!("the fault is gone: so should be what is made of it");
+}
+
+/// With a code of its own it takes data packets and parity, and counts everything else as an error. A probe is a packet of
+/// one window message.
+#[tokio::test]
+async fn the_kcp_go_of_rpcx_hears_only_what_has_a_place_in_a_code() {
+    let Some(program) = RpcxPeer::find() else {
+        return;
+    };
+    let (_peer, addr) = RpcxPeer::serve(program, Duration::from_secs(60)).await;
+    for (protected, patience) in [(true, 30), (false, 1)] {
+        let cipher = rpcx::cipher("aes", "rpcx-key", "rpcx-salt").expect("a cipher");
+        let config = rpcx::config(cipher).expect("a code");
+        let config = config
+            .protect_control(protected)
+            .connect_probe(Duration::from_secs(patience));
+        let heard = Connector::new(config).connect_addr(addr).await.is_ok();
+        assert_eq!(heard, protected);
+    }
 }

@@ -1,6 +1,8 @@
 //! Our end of a conversation: streams written and read, every byte compared.
 
+use std::convert::Infallible;
 use std::io;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use interop::stream::Stream;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -44,4 +46,19 @@ pub(crate) async fn read(
         total += len;
     }
     Ok(())
+}
+
+/// Returns whatever comes, and counts it. Ends with an error only.
+pub(crate) async fn echo(
+    reader: &mut (impl AsyncRead + Unpin),
+    writer: &mut (impl AsyncWrite + Unpin),
+    count: &AtomicU64,
+) -> io::Result<Infallible> {
+    let mut buffer = vec![0; 16 * 1024];
+    loop {
+        let len = reader.read(&mut buffer).await?;
+        assert_ne!(len, 0, "KCP has no end of a stream");
+        writer.write_all(&buffer[..len]).await?;
+        count.fetch_add(len as u64, Ordering::Relaxed);
+    }
 }

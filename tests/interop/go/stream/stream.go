@@ -1,16 +1,22 @@
-package main
+// Package stream makes the pseudo-random bytes that both ends of a test can produce for themselves.
+package stream
 
 import "encoding/binary"
 
-// stream is SplitMix64 as an endless stream of bytes, every output word in little-endian order: the same bytes
+// Stream is SplitMix64 as an endless stream of bytes, every output word in little-endian order: the same bytes
 // as Stream in src/stream.rs.
-type stream struct {
+type Stream struct {
 	state uint64
 	rest  []byte
 }
 
+// New is the stream of a seed, from its first byte.
+func New(seed uint64) *Stream {
+	return &Stream{state: seed}
+}
+
 // Read fills all of b and never fails.
-func (s *stream) Read(b []byte) (int, error) {
+func (s *Stream) Read(b []byte) (int, error) {
 	for n := 0; n < len(b); {
 		if len(s.rest) == 0 {
 			s.rest = binary.LittleEndian.AppendUint64(nil, s.next())
@@ -22,7 +28,7 @@ func (s *stream) Read(b []byte) (int, error) {
 	return len(b), nil
 }
 
-func (s *stream) next() uint64 {
+func (s *Stream) next() uint64 {
 	s.state += 0x9e3779b97f4a7c15
 	z := s.state
 	z = (z ^ z>>30) * 0xbf58476d1ce4e5b9
