@@ -117,6 +117,19 @@ impl<T> Qpp<T> {
             output: Outbox::default(),
         }
     }
+
+    /// What it wraps.
+    pub(crate) const fn get_ref(&self) -> &T {
+        &self.inner
+    }
+}
+
+impl<T: AsyncWrite + Unpin> Qpp<T> {
+    /// Waits until nothing is left of earlier writes. Tells how many bytes a write takes then.
+    pub(crate) fn poll_empty(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        ready!(self.output.poll_drain(&mut self.inner, cx))?;
+        Poll::Ready(Ok(MAX_WRITE))
+    }
 }
 
 impl<T: AsyncRead + Unpin> AsyncRead for Qpp<T> {

@@ -3,12 +3,16 @@
 //! Only how they are written; counting is the transport's.
 
 use core::fmt::Write as _;
+use std::fs::OpenOptions;
+use std::io::{self, Write as _};
 use std::path::PathBuf;
 
 use jiff::Zoned;
+use tokio::time::MissedTickBehavior;
 
-use crate::config::Generation;
+use crate::config::{Generation, SnmpLog};
 use crate::layout;
+use crate::status::Tunnel;
 
 /// Totals of a whole process since it started, by the names of kcp-go.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -117,6 +121,43 @@ pub fn signal_line(generation: Generation, counters: &Counters) -> String {
         .map(|(name, value)| format!("{name}:{}", value(counters)))
         .collect();
     format!("KCP SNMP:&{{{}}}", pairs.join(" "))
+}
+
+/// Appends a line to the file after every period, behind a header if it is empty. `now` is the time.
+/// Ends with why a line could not be written; kcptun stops then, too.
+pub(crate) async fn write_log<T: Tunnel>(
+    log: SnmpLog,
+    generation: Generation,
+    tunnel: T,
+    now: fn() -> Zoned,
+) -> io::Error {
+    let mut ticks = tokio::time::interval(log.period);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    ticks.tick().await;
+    loop {
+        ticks.tick().await;
+        if let Err(error) = append(&log, generation, &now(), &tunnel.counters().await) {
+            return error;
+        }
+    }
+}
+
+fn append(
+    log: &SnmpLog,
+    generation: Generation,
+    now: &Zoned,
+    counters: &Counters,
+) -> io::Result<()> {
+    let mut file = OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(log_path(&log.path, now))?;
+    let mut text = match file.metadata()?.len() {
+        0 => csv_header(generation),
+        _ => String::new(),
+    };
+    text.push_str(&csv_row(generation, now.timestamp().as_second(), counters));
+    file.write_all(text.as_bytes())
 }
 
 /// A column's name and where its value is.

@@ -114,6 +114,19 @@ impl fmt::Display for Endpoint {
     }
 }
 
+impl fmt::Display for HostPorts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.host.contains(':') {
+            true => write!(f, "[{}]:", self.host)?,
+            false => write!(f, "{}:", self.host)?,
+        }
+        match (self.ports.start(), self.ports.end()) {
+            (min, max) if min == max => write!(f, "{min}"),
+            (min, max) => write!(f, "{min}-{max}"),
+        }
+    }
+}
+
 fn port(text: &str) -> Result<u16, AddressError> {
     let digits = text.bytes().all(|byte| byte.is_ascii_digit());
     let port = text.parse().ok().filter(|&port| digits && port != 0);

@@ -405,7 +405,10 @@ impl Settings {
         let session = self.number("smuxbuf", 0..=usize::MAX)?;
         let stream = self.number("streambuf", 0..=usize::MAX)?;
         let frame = self.number("framesize", 0..=usize::MAX)?;
-        let config = smux::Config::new(version).keepalive(interval, SMUX_TIMEOUT)?;
+        let config = smux::Config::new(version)
+            .keepalive(interval, SMUX_TIMEOUT)?
+            .announce(!self.exact())
+            .half_close(self.generation() != Generation::Y2021);
         Ok(config.buffers(session, stream)?.max_frame(frame)?)
     }
 

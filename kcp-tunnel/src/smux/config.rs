@@ -1,5 +1,6 @@
 //! Settings of a session, each checked where it is set: a [`Config`] that exists is valid.
 
+use core::fmt;
 use core::time::Duration;
 
 /// Version of the protocol. Both ends must be set to the same one; nothing is negotiated.
@@ -33,6 +34,7 @@ pub struct Config {
     pub(super) accept_backlog: usize,
     pub(super) max_streams: usize,
     pub(super) half_close: bool,
+    pub(super) announce: bool,
 }
 
 impl Config {
@@ -48,6 +50,7 @@ impl Config {
             accept_backlog: 1_024,
             max_streams: 16_384,
             half_close: true,
+            announce: false,
         }
     }
 
@@ -122,6 +125,15 @@ impl Config {
         self
     }
 
+    /// Whether to tell the peer that this end half-closes streams, and to learn whether the peer
+    /// does: see [`Peer`](super::Peer). Default `false`.
+    ///
+    /// Says so in a frame of data on a stream that never exists, which others drop.
+    pub fn announce(mut self, enabled: bool) -> Self {
+        self.announce = enabled;
+        self
+    }
+
     /// Whether a peer that has finished a stream may still be reading it. Default `true`.
     ///
     /// The wire does not tell a finished direction from a closed stream, and peers older than smux
@@ -130,6 +142,21 @@ impl Config {
     pub fn half_close(mut self, supported: bool) -> Self {
         self.half_close = supported;
         self
+    }
+}
+
+impl fmt::Display for Config {
+    /// The settings in effect, in one line.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "version {}, frames of {} bytes, buffers of {} bytes a session and {} a stream, keepalive {:?}",
+            self.version.byte(),
+            self.max_frame,
+            self.receive_budget,
+            self.stream_window,
+            self.keepalive
+        )
     }
 }
 

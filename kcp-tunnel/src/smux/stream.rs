@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::proto::{Readable, StreamId};
+use super::proto::{Peer, Readable, StreamId};
 use super::shared::{Direction, Shared};
 
 /// One stream of a session.
@@ -44,6 +44,28 @@ impl Stream {
     /// Its number in the session.
     pub const fn id(&self) -> StreamId {
         self.id
+    }
+
+    /// How the session's peer ends streams.
+    pub fn peer(&self) -> Peer {
+        self.shared.with(|state| state.session.peer())
+    }
+
+    /// Waits until a write takes something, and tells how many bytes it takes at once.
+    ///
+    /// Lets a relay read no more from elsewhere than it can hand over.
+    ///
+    /// # Errors
+    /// As a write.
+    pub fn poll_room(&self, cx: &Context<'_>) -> Poll<io::Result<usize>> {
+        self.shared.with(|state| match state.session.room(self.id) {
+            Ok(0) => {
+                state.register(self.id, Direction::Write, cx);
+                Poll::Pending
+            }
+            Ok(room) => Poll::Ready(Ok(room)),
+            Err(error) => Poll::Ready(Err(error.into())),
+        })
     }
 
     fn poll_write_slices<'a>(

@@ -5,10 +5,12 @@
 //! can go on and `poll_transmit` what is to be sent.
 
 mod frame;
+mod greeting;
 mod liveness;
 mod queue;
 mod session;
 mod stream;
 
 pub use frame::StreamId;
+pub use greeting::Peer;
 pub use session::{Event, Readable, Role, Session};

@@ -6,6 +6,7 @@ use std::time::Instant;
 use super::super::config::Config;
 use super::super::error::{OpenError, ProtocolError, SessionError, WriteError};
 use super::frame::{self, Decoder, Item, StreamId};
+use super::greeting::{self, Message, Peer};
 use super::liveness::Liveness;
 use super::stream::{Received, Stream};
 
@@ -27,6 +28,8 @@ pub enum Event {
     Readable(StreamId),
     /// A call of [`Session::write`] or [`Session::poll_flushed`] had to wait and need not any more.
     Writable(StreamId),
+    /// The peer accepts no more streams: see [`Session::is_peer_leaving`].
+    Leaving,
 }
 
 /// What a stream has to read.
@@ -57,6 +60,13 @@ pub struct Session {
     next_id: Option<StreamId>,
     accepting: bool,
     acceptor_waiting: bool,
+
+    peer: Peer,
+    peer_leaving: bool,
+    messages: greeting::Listener,
+    /// Messages to send.
+    hello_due: bool,
+    leaving_due: bool,
 
     decoder: Decoder,
     /// Bytes that may still be received before the application must read.
@@ -93,6 +103,14 @@ impl Session {
             }),
             accepting: true,
             acceptor_waiting: false,
+            peer: match config.announce {
+                true => Peer::Unknown,
+                false => Peer::Closes,
+            },
+            peer_leaving: false,
+            messages: greeting::Listener::default(),
+            hello_due: config.announce,
+            leaving_due: false,
             decoder: Decoder::new(config.version),
             budget: config.receive_budget,
             liveness: Liveness::new(now, config.keepalive, config.timeout),
@@ -180,7 +198,11 @@ impl Session {
 
     /// Whether [`poll_transmit`](Self::poll_transmit) may have a frame.
     pub fn wants_transmit(&self) -> bool {
-        self.liveness.nop_due() || !self.refused.is_empty() || !self.ready.is_empty()
+        self.hello_due
+            || self.leaving_due
+            || self.liveness.nop_due()
+            || !self.refused.is_empty()
+            || !self.ready.is_empty()
     }
 
     /// Whether a closed session has given out all it had to send.
@@ -238,6 +260,13 @@ impl Session {
         }
     }
 
+    /// Nobody will accept any more, and the peer is told, if it is of our kind, so that it opens its
+    /// streams elsewhere. Those that exist go on.
+    pub fn leave(&mut self, now: Instant) {
+        self.leaving_due = self.peer == Peer::HalfCloses && self.end.is_none();
+        self.stop_accepting(now);
+    }
+
     /// What `stream` has to read. Data that has arrived can be read even after the session has
     /// failed.
     ///
@@ -276,6 +305,16 @@ impl Session {
             .unwrap_or(Err(WriteError::Finished))
     }
 
+    /// How many bytes [`write`](Self::write) takes now. After none, [`Event::Writable`] follows.
+    ///
+    /// # Errors
+    /// As [`write`](Self::write).
+    pub fn room(&mut self, stream: StreamId) -> Result<usize, WriteError> {
+        self.check()?;
+        self.with_stream(stream, |state, _| state.room())
+            .unwrap_or(Err(WriteError::Finished))
+    }
+
     /// Ends our direction of `stream`: FIN follows what was written. Reading goes on.
     ///
     /// # Errors
@@ -303,7 +342,9 @@ impl Session {
     /// Output that the peer's window holds back is dropped when that has not moved for the session's
     /// timeout: a peer that has forgotten the stream never opens it again.
     pub fn close_stream(&mut self, now: Instant, stream: StreamId) {
-        let Some(unread) = self.with_stream(stream, |state, _| state.close()) else {
+        let half_closes = self.peer == Peer::HalfCloses;
+        let closed = self.with_stream(stream, |state, _| state.close(half_closes));
+        let Some(unread) = closed else {
             return;
         };
         self.budget += unread;
@@ -332,6 +373,21 @@ impl Session {
         self.events.pop_front()
     }
 
+    /// How the peer ends streams.
+    pub const fn peer(&self) -> Peer {
+        self.peer
+    }
+
+    /// Whether the peer has said that it accepts no more streams.
+    pub const fn is_peer_leaving(&self) -> bool {
+        self.peer_leaving
+    }
+
+    /// When the peer was last heard.
+    pub const fn last_heard(&self) -> Instant {
+        self.liveness.last_heard()
+    }
+
     /// Why the session ended, if it has.
     pub const fn end(&self) -> Option<&SessionError> {
         self.end.as_ref()
@@ -345,6 +401,11 @@ impl Session {
     // Inside.
 
     fn handle_item(&mut self, item: Item<'_>) -> Result<(), ProtocolError> {
+        if let Some(data) = greeting::data(&item) {
+            self.handle_message(data);
+        } else if self.peer == Peer::Unknown {
+            self.peer = Peer::Closes;
+        }
         match item {
             Item::Open(id) => self.handle_open(id)?,
             Item::Finish(id) => {
@@ -367,6 +428,26 @@ impl Session {
             Item::Nop => {}
         }
         Ok(())
+    }
+
+    fn handle_message(&mut self, data: &[u8]) {
+        let Self {
+            messages,
+            peer,
+            peer_leaving,
+            events,
+            ..
+        } = self;
+        messages.push(data, |message| match (message, *peer) {
+            (Some(Message::Hello), Peer::Unknown) => *peer = Peer::HalfCloses,
+            (_, Peer::Unknown) => *peer = Peer::Closes,
+            (Some(Message::Leaving), Peer::HalfCloses) => {
+                if !core::mem::replace(peer_leaving, true) {
+                    events.push_back(Event::Leaving);
+                }
+            }
+            (Some(Message::Hello | Message::Leaving) | None, Peer::HalfCloses | Peer::Closes) => {}
+        });
     }
 
     fn handle_open(&mut self, id: StreamId) -> Result<(), ProtocolError> {
@@ -399,6 +480,14 @@ impl Session {
 
     fn next_frame(&mut self, out: &mut Vec<u8>) -> bool {
         let version = self.config.version;
+        if core::mem::take(&mut self.hello_due) {
+            Message::Hello.put(out, version);
+            return true;
+        }
+        if core::mem::take(&mut self.leaving_due) {
+            Message::Leaving.put(out, version);
+            return true;
+        }
         if self.liveness.nop_due() {
             frame::put_nop(out, version);
             return true;
@@ -475,6 +564,8 @@ impl Session {
     /// Sends nothing more.
     fn stop(&mut self) {
         self.draining = None;
+        self.hello_due = false;
+        self.leaving_due = false;
         self.ready.clear();
         self.refused.clear();
         self.lingering.clear();

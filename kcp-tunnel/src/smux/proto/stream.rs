@@ -15,7 +15,7 @@ pub(super) struct Stream {
     /// Frames due in addition to the output: SYN and UPD before it, FIN behind it.
     open_due: bool,
     update_due: bool,
-    finish_due: bool,
+    fins_due: u8,
     /// The application writes no more.
     finished: bool,
     /// Bytes sent, bytes of those the peer has read, and how far the two may be apart (version 2;
@@ -64,7 +64,7 @@ impl Stream {
             output: ByteQueue::default(),
             open_due: false,
             update_due: false,
-            finish_due: false,
+            fins_due: 0,
             finished: false,
             sent: 0,
             peer_consumed: 0,
@@ -117,33 +117,45 @@ impl Stream {
 
     /// Takes as many bytes as there is room for. After none of some, `take_writable` tells of room.
     pub(super) fn write(&mut self, data: &[u8]) -> Result<usize, WriteError> {
+        let waiting = self.writer_waiting;
+        let len = data.len().min(self.room()?);
+        self.output.push(&data[..len]);
+        if data.is_empty() {
+            self.writer_waiting = waiting;
+        }
+        Ok(len)
+    }
+
+    /// Bytes that a write takes now. After none, `take_writable` tells of room.
+    pub(super) fn room(&mut self) -> Result<usize, WriteError> {
         if self.finished {
             return Err(WriteError::Finished);
         }
         if self.peer_deaf {
             return Err(WriteError::PeerClosed);
         }
-        let len = data.len().min(SEND_BUFFER - self.output.len());
-        self.output.push(&data[..len]);
-        self.writer_waiting = len == 0 && !data.is_empty();
-        Ok(len)
+        let room = SEND_BUFFER - self.output.len();
+        self.writer_waiting = room == 0;
+        Ok(room)
     }
 
     /// No more writes: FIN follows what was written.
     pub(super) fn finish(&mut self) {
         if !self.finished {
             self.finished = true;
-            self.finish_due = true;
+            self.fins_due = 1;
         }
     }
 
-    /// Closes the stream: FIN follows what was written, a second one if the first did not say that
-    /// nobody reads any more. Returns how many unread bytes were dropped.
-    pub(super) fn close(&mut self) -> usize {
-        if self.finished && !self.peer_finished && !self.abandoned {
-            self.finish_due = true;
-        }
+    /// Closes the stream: FIN follows what was written, a second one if the first did not say, or to
+    /// a `peer_half_closes` does not say, that nobody reads any more. Returns how many unread bytes
+    /// were dropped.
+    pub(super) fn close(&mut self, peer_half_closes: bool) -> usize {
+        let second = self.finished || peer_half_closes;
         self.finish();
+        if second && !self.peer_finished && !self.abandoned {
+            self.fins_due += 1;
+        }
         self.cut()
     }
 
@@ -208,8 +220,8 @@ impl Stream {
             self.sent = self.sent.wrapping_add(field.into());
             return true;
         }
-        if self.finish_due && self.output.is_empty() {
-            self.finish_due = false;
+        if self.fins_due > 0 && self.output.is_empty() {
+            self.fins_due -= 1;
             frame::put_finish(out, config.version, id);
             return true;
         }
@@ -219,13 +231,13 @@ impl Stream {
     /// Whether `next_frame` has something to give.
     pub(super) fn wants_transmit(&self, version: Version) -> bool {
         let data = !self.output.is_empty() && self.credit(version) > 0;
-        let finish = self.finish_due && self.output.is_empty();
+        let finish = self.fins_due > 0 && self.output.is_empty();
         self.open_due || self.update_due || data || finish
     }
 
     /// Whether nothing remains to be done: the application has gone and all it wrote was sent.
     pub(super) fn is_over(&self) -> bool {
-        self.abandoned && !self.open_due && !self.finish_due && self.output.is_empty()
+        self.abandoned && !self.open_due && self.fins_due == 0 && self.output.is_empty()
     }
 
     /// Whether the stream was closed while the peer's window may hold back what was written.
@@ -275,7 +287,7 @@ impl Stream {
     }
 
     const fn is_flushed(&self) -> bool {
-        self.finished && !self.finish_due
+        self.finished && self.fins_due == 0
     }
 
     /// Bytes the peer takes now.
