@@ -95,8 +95,8 @@ pub fn transport_config(tunnel: &TunnelConfig) -> Result<Config, ConfigError> {
         .cipher(Cipher::kcptun(tunnel.crypt.name(), tunnel.key.reveal())?)
         .fec(fec)
         .mtu(Mtu::new(tunnel.mtu.into())?)
-        .send_window(window(tunnel.send_window)?)
-        .receive_window(window(tunnel.receive_window)?)
+        .send_window(Window::new(tunnel.send_window.into())?)
+        .receive_window(Window::new(tunnel.receive_window.into())?)
         .nodelay(tuning.nodelay)
         .interval(tuning.interval)
         .resend(tuning.resend)
@@ -109,11 +109,6 @@ pub fn transport_config(tunnel: &TunnelConfig) -> Result<Config, ConfigError> {
         Some(limit) => config.max_bandwidth(limit),
         None => config,
     })
-}
-
-/// A window; one that is larger than the wire can say is cut to what it can.
-fn window(segments: u32) -> Result<Window, ConfigError> {
-    Window::new(segments.min(u16::MAX.into()) as usize)
 }
 
 /// Starts smux over a KCP session, as the client or the server of the tunnel.

@@ -194,10 +194,6 @@ impl Registry {
         self.failed_dials.fetch_add(1, Ordering::Relaxed);
     }
 
-    pub(crate) fn connections(&self) -> u64 {
-        self.lock().connections
-    }
-
     /// Every session that lives.
     pub(crate) fn watches(&self) -> Vec<Watch> {
         let state = self.lock();

@@ -95,15 +95,15 @@ pub struct TunnelConfig {
     pub mode: Mode,
     /// What the mode means, or the four hidden flags say.
     pub tuning: Tuning,
-    /// Most bytes of UDP payload. Flag `mtu`, default 1,350.
+    /// Most bytes of UDP payload, 64 to 1,500. Flag `mtu`, default 1,350.
     pub mtu: u16,
     /// Most bytes per second that a session sends; `None` for no limit. Flag `ratelimit`, default
     /// none.
     pub rate_limit: Option<u64>,
     /// Segments on their way at most. Flag `sndwnd`, default 128, on the server 1,024.
-    pub send_window: u32,
+    pub send_window: u16,
     /// Segments received ahead at most. Flag `rcvwnd`, default 512, on the server 1,024.
-    pub receive_window: u32,
+    pub receive_window: u16,
     /// Forward error correction; `None` if either count is 0. Flags `datashard` and `parityshard`,
     /// default 10 and 3.
     pub shards: Option<Shards>,
@@ -312,12 +312,12 @@ impl Settings {
             crypt: self.crypt(warnings)?,
             mode,
             tuning,
-            mtu: self.number("mtu", 1..=MAX_DATAGRAM)?,
+            mtu: self.number("mtu", MIN_DATAGRAM..=MAX_DATAGRAM)?,
             rate_limit: u64::try_from(self.integer("ratelimit"))
                 .ok()
                 .filter(|&limit| limit != 0),
-            send_window: self.number("sndwnd", 1..=i32::MAX as u32)?,
-            receive_window: self.number("rcvwnd", 1..=i32::MAX as u32)?,
+            send_window: self.window("sndwnd", warnings)?,
+            receive_window: self.window("rcvwnd", warnings)?,
             shards: self.shards()?,
             dscp: self.number("dscp", 0..=63)?,
             compress: !self.switch("nocomp"),
@@ -343,10 +343,23 @@ impl Settings {
         }
     }
 
+    fn window(&self, name: &'static str, warnings: &mut Vec<Warning>) -> Result<u16, ConfigError> {
+        let segments = self.number(name, 1..=i32::MAX as u32)?;
+        Ok(u16::try_from(segments).unwrap_or_else(|_| {
+            warnings.push(Warning::WindowCut(name));
+            u16::MAX
+        }))
+    }
+
     fn crypt(&self, warnings: &mut Vec<Warning>) -> Result<Crypt, ConfigError> {
         let name = self.text("crypt");
         match Crypt::named(name, self.generation()) {
-            Some(crypt) => Ok(crypt),
+            Some(crypt) => {
+                if matches!(crypt, Crypt::None | Crypt::Null | Crypt::Xor) {
+                    warnings.push(Warning::WeakCipher(crypt));
+                }
+                Ok(crypt)
+            }
             None if self.exact() => {
                 warnings.push(Warning::CipherReplaced(name.to_owned()));
                 Ok(Crypt::Aes)
@@ -433,6 +446,9 @@ impl Settings {
 
 /// Longest time that can be set: a century, so that no sum of two can overflow.
 const MAX_SECONDS: u64 = 100 * 365 * 86_400;
+
+/// The smallest datagram with room for every header and some data.
+const MIN_DATAGRAM: u16 = 64;
 
 /// What a receiver of kcp-go takes. Source: kcp-go `mtuLimit`.
 const MAX_DATAGRAM: u16 = 1_500;
