@@ -1,16 +1,19 @@
-//! Finds Go and builds the program, once per process and one process at a time.
+//! Finds Go and builds its programs, once per process and one process at a time.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::{Once, OnceLock};
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 use super::{GoPeer, PeerOptions};
 
-/// Where the Go module is.
-const SOURCE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/go");
+/// Where the Go module is of the peer that follows orders.
+const PEER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/go");
+/// Where the Go module is of the tunnel.
+const TUNNEL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/go-kcptun");
 /// Set to 1, it makes a missing Go a failure.
 const REQUIRED: &str = "KCP_INTEROP_REQUIRED";
 
@@ -58,10 +61,11 @@ impl Go {
             Release::Current => &CURRENT,
             Release::Old => &OLD,
         };
-        match built.get_or_init(|| build(release)) {
+        let build = || build(PEER, release.program(), release.build_flags());
+        match built.get_or_init(build) {
             Ok(program) => Some(Self { program }),
             Err(missing) => {
-                skip(missing);
+                skip(missing, "tests against kcp-go");
                 None
             }
         }
@@ -78,23 +82,37 @@ impl Go {
     }
 }
 
+/// The program `kcptun2026`, a tunnel on the libraries of kcptun as they were in January 2026; `None` without Go,
+/// or if Go cannot fetch its modules.
+///
+/// Its first argument is `client` or `server`, the others are kcptun's flags.
+///
+/// # Panics
+/// If it does not compile, and instead of `None` with `KCP_INTEROP_REQUIRED=1`.
+pub fn kcptun_of_2026() -> Option<&'static Path> {
+    static BUILT: OnceLock<Result<PathBuf, String>> = OnceLock::new();
+    match BUILT.get_or_init(|| build(TUNNEL, "kcptun2026", &[])) {
+        Ok(program) => Some(program),
+        Err(missing) => {
+            skip(missing, "tests against kcptun of 2026");
+            None
+        }
+    }
+}
+
 /// Builds next to the running test, so that the result is in the target directory wherever that is. The error
 /// says what is missing.
-fn build(release: Release) -> Result<PathBuf, String> {
+fn build(source: &str, name: &str, flags: &[&str]) -> Result<PathBuf, String> {
     let test = std::env::current_exe().expect("a test knows its own path");
     let dir = test.with_file_name("kcppeer");
     fs::create_dir_all(&dir).expect("the target directory is writable");
     let lock = File::create(dir.join("lock")).expect("the target directory is writable");
     lock.lock().expect("files can be locked");
 
-    let program = dir.join(release.program());
+    let program = dir.join(name);
     let mut command = Command::new("go");
-    command
-        .arg("build")
-        .args(release.build_flags())
-        .arg("-o")
-        .arg(&program);
-    let output = match command.arg(".").current_dir(SOURCE).output() {
+    command.arg("build").args(flags).arg("-o").arg(&program);
+    let output = match command.arg(".").current_dir(source).output() {
         Ok(output) => output,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Err("go not found".into()),
         Err(error) => panic!("go does not start: {error}"),
@@ -103,32 +121,37 @@ fn build(release: Release) -> Result<PathBuf, String> {
         return Ok(program);
     }
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(!has_modules(release), "the program does not build:\n{said}");
+    assert!(
+        !has_modules(source, flags),
+        "the program does not build:\n{said}"
+    );
     let reason = said.lines().last().unwrap_or_default();
     Err(format!("go cannot fetch its modules ({reason})"))
 }
 
-fn has_modules(release: Release) -> bool {
-    let flags = release
-        .build_flags()
-        .iter()
-        .filter(|flag| flag.starts_with("-modfile"));
+fn has_modules(source: &str, flags: &[&str]) -> bool {
+    let flags = flags.iter().filter(|flag| flag.starts_with("-modfile"));
     let mut command = Command::new("go");
     command
         .args(["mod", "download"])
         .args(flags)
-        .current_dir(SOURCE);
+        .current_dir(source);
     command.output().is_ok_and(|output| output.status.success())
 }
 
-/// Past the capture of the test harness, for a test that does nothing should not look like one that passed.
-fn skip(missing: &str) {
-    static SAID: Once = Once::new();
+/// Says once what is missing for `tests`, or panics if `KCP_INTEROP_REQUIRED=1` asks for every peer.
+///
+/// # Panics
+/// If it asks for them.
+pub fn skip(missing: &str, tests: &str) {
+    static SAID: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
     let required = std::env::var_os(REQUIRED).is_some_and(|value| value == "1");
     assert!(!required, "{missing}, and {REQUIRED}=1");
-    SAID.call_once(|| {
-        let line = format!("SKIPPED: {missing}: tests against kcp-go do nothing\n");
+    let line = format!("SKIPPED: {missing}: {tests} do nothing\n");
+    let mut said = SAID.lock().unwrap_or_else(PoisonError::into_inner);
+    if said.insert(line.clone()) {
+        // Past the capture of the test harness, for a test that does nothing should not look like one that passed.
         // Who closed standard error does not want to hear it.
         let _ = io::stderr().write_all(line.as_bytes());
-    });
+    }
 }

@@ -7,12 +7,14 @@
 //! Without Go, [`Go::find`] says so once, visibly, and returns `None`: the test has nothing to do then. With
 //! `KCP_INTEROP_REQUIRED=1` in the environment it panics instead.
 //!
+//! [`kcptun_of_2026`] builds `go-kcptun/`, a whole tunnel of kcptun's kind.
+//!
 //! Meant for tests: what should not happen panics with what the child said about it.
 
 mod build;
 mod options;
 mod peer;
 
-pub use build::{Go, Release};
+pub use build::{Go, Release, kcptun_of_2026, skip};
 pub use options::{Cipher, Mode, PeerOptions};
 pub use peer::{Conversation, Estimate, Final, GoPeer, Replies, Transfer};

@@ -1,0 +1,15 @@
+//! Tunnels between this program and others of its kind: kcptun 20210922 as Debian packages it, and a program on
+//! the libraries of kcptun of 2026. Every process is real, on the loopback interface, on ports that are free.
+//!
+//! Where a peer is missing, its tests say so once, visibly, and do nothing; with `KCP_INTEROP_REQUIRED=1` in the
+//! environment they fail.
+
+#![cfg(target_os = "linux")]
+
+mod big;
+mod http;
+mod matrix;
+mod process;
+mod restarts;
+mod traffic;
+mod tunnel;

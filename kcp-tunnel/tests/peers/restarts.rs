@@ -1,0 +1,139 @@
+//! Ends that are killed and come back.
+
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+
+use crate::process::within;
+use crate::traffic::{Load, exchange};
+use crate::tunnel::{Make, Setup, Tunnel, listen};
+
+const LOAD: Load = Load {
+    connections: 4,
+    bytes: 50_000,
+};
+
+async fn start(client: Make, server: Make) -> Option<(Tunnel, TcpListener)> {
+    if !client.is_here() || !server.is_here() {
+        return None;
+    }
+    let (target, addr) = listen().await;
+    let setup = Setup::new(client, server, &["-crypt", "aes-128", "-smuxver", "1"]);
+    let tunnel = setup.start(addr).await;
+    carries("before", &tunnel, &target).await;
+    Some((tunnel, target))
+}
+
+async fn carries(when: &str, tunnel: &Tunnel, target: &TcpListener) {
+    let carried = within(when, exchange(tunnel.local, target, LOAD)).await;
+    if let Err(error) = carried {
+        let (client, server) = (tunnel.client.last_words(), tunnel.server.last_words());
+        panic!("{when}: {error}\n  client:\n    {client}\n  server:\n    {server}");
+    }
+}
+
+async fn a_client_comes_back(client: Make, server: Make) {
+    let Some((mut tunnel, target)) = start(client, server).await else {
+        return;
+    };
+    tunnel.client.kill().await;
+    tunnel.restart_client().await;
+    carries("after", &tunnel, &target).await;
+}
+
+/// Our client keeps what it has accepted, and finds the server that is back.
+async fn our_client_finds_a_server_that_is_back(server: Make) {
+    let Some((mut tunnel, target)) = start(Make::Ours, server).await else {
+        return;
+    };
+    let mut early = TcpStream::connect(tunnel.local).await.unwrap();
+    tunnel.server.kill().await;
+    let mut meanwhile = TcpStream::connect(tunnel.local).await.unwrap();
+    tunnel.restart_server().await;
+    let mut late = TcpStream::connect(tunnel.local).await.unwrap();
+    for (name, app) in [
+        ("before", &mut early),
+        ("meanwhile", &mut meanwhile),
+        ("after", &mut late),
+    ] {
+        app.write_all(name.as_bytes()).await.unwrap();
+    }
+    // Those that were carried to the old server are not heard of again at the target.
+    let mut answered = Vec::new();
+    while answered.len() < 3 {
+        let (mut socket, _) = within("a connection to the target", target.accept())
+            .await
+            .unwrap();
+        let mut name = [0; 16];
+        let len = within("its first bytes", socket.read(&mut name))
+            .await
+            .unwrap();
+        if len > 0 {
+            answered.push(String::from_utf8(name[..len].to_vec()).unwrap());
+        }
+    }
+    answered.sort_unstable();
+    assert_eq!(answered, ["after", "before", "meanwhile"]);
+    carries("after", &tunnel, &target).await;
+}
+
+/// A client of kcptun's notices that its server has come back by the silence, after half a minute or a whole.
+async fn a_client_finds_our_server_that_is_back(client: Make) {
+    let Some((mut tunnel, target)) = start(client, Make::Ours).await else {
+        return;
+    };
+    tunnel.server.kill().await;
+    tunnel.restart_server().await;
+    let found = async {
+        while tokio::time::timeout(PATIENCE, exchange(tunnel.local, &target, LOAD))
+            .await
+            .is_err()
+        {}
+    };
+    within("a client that finds its server", found).await;
+    carries("after", &tunnel, &target).await;
+}
+
+/// How long an exchange may take before another is tried.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+#[tokio::test]
+async fn a_client_of_ours_comes_back_to_kcptun_2021() {
+    a_client_comes_back(Make::Ours, Make::Kcptun2021).await;
+}
+
+#[tokio::test]
+async fn a_client_of_ours_comes_back_to_kcptun_2026() {
+    a_client_comes_back(Make::Ours, Make::Kcptun2026).await;
+}
+
+#[tokio::test]
+async fn a_client_of_kcptun_2021_comes_back() {
+    a_client_comes_back(Make::Kcptun2021, Make::Ours).await;
+}
+
+#[tokio::test]
+async fn a_client_of_kcptun_2026_comes_back() {
+    a_client_comes_back(Make::Kcptun2026, Make::Ours).await;
+}
+
+#[tokio::test]
+async fn a_server_of_kcptun_2021_that_is_back_is_found() {
+    our_client_finds_a_server_that_is_back(Make::Kcptun2021).await;
+}
+
+#[tokio::test]
+async fn a_server_of_kcptun_2026_that_is_back_is_found() {
+    our_client_finds_a_server_that_is_back(Make::Kcptun2026).await;
+}
+
+#[tokio::test]
+async fn a_client_of_kcptun_2021_finds_our_server_again() {
+    a_client_finds_our_server_that_is_back(Make::Kcptun2021).await;
+}
+
+#[tokio::test]
+async fn a_client_of_kcptun_2026_finds_our_server_again() {
+    a_client_finds_our_server_that_is_back(Make::Kcptun2026).await;
+}
