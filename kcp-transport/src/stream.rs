@@ -22,6 +22,9 @@ const FIRST_PROBE_WAIT: Duration = Duration::from_millis(200);
 /// Probes are never further apart.
 const LONGEST_PROBE_WAIT: Duration = Duration::from_secs(5);
 
+/// Bytes read in the midst of a chunk are reported in steps of this size.
+const REPORT_AFTER: usize = 16 * 1024;
+
 /// The bytes of a session.
 ///
 /// Reading never ends by itself: KCP cannot tell that the peer has closed. A peer that is gone shows as an error of
@@ -269,8 +272,8 @@ impl AsyncRead for OwnedReadHalf {
                 buf.put_slice(&chunk.bytes()[..len]);
                 chunk.advance(len);
                 this.unreported += len;
-                let identity = this.handle.identity();
-                if !identity.messages && this.unreported >= identity.read_threshold {
+                // A smaller window is always read to the end of its chunk, which reports the rest.
+                if !this.handle.identity().messages && this.unreported >= REPORT_AFTER {
                     this.handle
                         .report_consumed(std::mem::take(&mut this.unreported));
                 }

@@ -132,6 +132,18 @@ impl<T: AsyncWrite + Unpin> Qpp<T> {
     }
 }
 
+impl<T> Qpp<T> {
+    /// Reads from what it wraps by other means than copying: `read` gives every piece that it gets,
+    /// in order, to the function that it is given.
+    pub(crate) fn poll_take_with<R>(
+        &mut self,
+        read: impl FnOnce(&T, &mut dyn FnMut(&mut [u8])) -> R,
+    ) -> R {
+        let (pads, opening) = (&self.pads, &mut self.opening);
+        read(&self.inner, &mut |bytes| pads.open(opening, bytes))
+    }
+}
+
 impl<T: AsyncRead + Unpin> AsyncRead for Qpp<T> {
     fn poll_read(
         self: Pin<&mut Self>,

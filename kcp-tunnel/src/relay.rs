@@ -1,7 +1,7 @@
 //! One connection: bytes between an application and a stream, each direction at its own pace.
 //!
-//! Holds no buffer while nothing waits: what is read is handed on at once, from memory that all
-//! connections of a thread share. More is read from the application only when the stream has room,
+//! Holds no buffer while nothing waits: what the application sends goes through memory that all
+//! connections of a thread share, what it receives is the stream's own. More is read from the application only when the stream has room,
 //! and from the stream only when the application has taken what came before; so a slow end slows
 //! down its own connection and nothing else.
 
@@ -10,13 +10,14 @@ use core::future::poll_fn;
 use core::pin::Pin;
 use core::task::{Context, Poll, ready};
 use core::time::Duration;
-use std::io;
+use std::collections::VecDeque;
+use std::io::{self, IoSlice};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Sleep;
 
 use crate::qpp::Qpp;
-use crate::smux::{Peer, Stream};
+use crate::smux::{Block, Peer, Stream};
 
 /// A connection of an application.
 pub trait Connection: AsyncRead + AsyncWrite + Unpin + Send + 'static {
@@ -32,6 +33,12 @@ pub(crate) trait Far: AsyncRead + AsyncWrite + Unpin + Send {
     /// Waits until a write takes something, and tells how many bytes it takes at once.
     fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>>;
 
+    /// Waits for something to read and appends it to `into`. Returns how many bytes; 0 at the end.
+    fn poll_take(&mut self, cx: &mut Context<'_>, into: &mut Waiting) -> Poll<io::Result<usize>>;
+
+    /// Says that `count` of the bytes which `poll_take` gave have gone to the application.
+    fn release(&self, count: usize);
+
     /// How the peer ends streams.
     fn peer(&self) -> Peer;
 }
@@ -39,6 +46,14 @@ pub(crate) trait Far: AsyncRead + AsyncWrite + Unpin + Send {
 impl Far for Stream {
     fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         Self::poll_room(self, cx)
+    }
+
+    fn poll_take(&mut self, cx: &mut Context<'_>, into: &mut Waiting) -> Poll<io::Result<usize>> {
+        Self::poll_take(self, cx, MOST_TAKEN, |block| into.push(block))
+    }
+
+    fn release(&self, count: usize) {
+        Self::release(self, count);
     }
 
     fn peer(&self) -> Peer {
@@ -51,6 +66,19 @@ impl Far for Qpp<Stream> {
         let most = ready!(self.poll_empty(cx))?;
         let room = ready!(self.get_ref().poll_room(cx))?;
         Poll::Ready(Ok(room.min(most)))
+    }
+
+    fn poll_take(&mut self, cx: &mut Context<'_>, into: &mut Waiting) -> Poll<io::Result<usize>> {
+        self.poll_take_with(|stream, open| {
+            stream.poll_take(cx, MOST_TAKEN, |mut block| {
+                open(block.as_mut());
+                into.push(block);
+            })
+        })
+    }
+
+    fn release(&self, count: usize) {
+        self.get_ref().release(count);
     }
 
     fn peer(&self) -> Peer {
@@ -77,7 +105,7 @@ pub(crate) struct Relay<L, F> {
     up: Up,
     down: Down,
     /// What came from the stream and the application has yet to take.
-    rest: Rest,
+    waiting: Waiting,
     close_wait: Duration,
     /// Until when one direction goes on after the other has ended, with a peer that does not know
     /// half-closed streams.
@@ -107,12 +135,9 @@ enum Down {
     Ended,
 }
 
-/// Bytes that wait for the application.
+/// Bytes that wait for the application, as they lay in the stream.
 #[derive(Debug, Default)]
-struct Rest {
-    bytes: Vec<u8>,
-    written: usize,
-}
+pub(crate) struct Waiting(VecDeque<Block>);
 
 impl<L: Connection, F: Far> Relay<L, F> {
     /// A relay that has moved nothing yet. `close_wait`: kcptun's `closewait`, for peers that do not
@@ -123,7 +148,7 @@ impl<L: Connection, F: Far> Relay<L, F> {
             far,
             up: Up::Copying,
             down: Down::Copying,
-            rest: Rest::default(),
+            waiting: Waiting::default(),
             close_wait,
             closing: None,
             sent: 0,
@@ -232,15 +257,11 @@ impl<L: Connection, F: Far> Relay<L, F> {
         loop {
             match self.down {
                 Down::Copying => {
-                    ready!(self.rest.poll_write(&mut self.local, cx)).map_err(End::Local)?;
-                    let (local, far, rest) = (&mut self.local, &mut self.far, &mut self.rest);
-                    let copied = with_scratch(|scratch| {
-                        let mut buf = ReadBuf::new(scratch);
-                        ready!(Pin::new(far).poll_read(cx, &mut buf)).map_err(End::Session)?;
-                        rest.write(local, cx, buf.filled()).map_err(End::Local)?;
-                        Poll::Ready(Ok(buf.filled().len()))
-                    });
-                    match ready!(copied)? {
+                    while let Some(written) = self.waiting.poll_write(&mut self.local, cx) {
+                        self.far.release(ready!(written).map_err(End::Local)?);
+                    }
+                    let taken = self.far.poll_take(cx, &mut self.waiting);
+                    match ready!(taken).map_err(End::Session)? {
                         0 => self.down = Down::Finishing,
                         len => self.received += len as u64,
                     }
@@ -277,46 +298,50 @@ impl<L: Connection, F: Far> Relay<L, F> {
     }
 }
 
-impl Rest {
-    /// Writes `bytes`, which follow what waits already; none does. Keeps what is not taken.
-    fn write<L: Connection>(
-        &mut self,
-        local: &mut L,
-        cx: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> io::Result<()> {
-        let mut written = 0;
-        while written < bytes.len() {
-            match Pin::new(&mut *local).poll_write(cx, &bytes[written..]) {
-                Poll::Ready(Ok(0)) => return Err(io::ErrorKind::WriteZero.into()),
-                Poll::Ready(Ok(len)) => written += len,
-                Poll::Ready(Err(error)) => return Err(error),
-                Poll::Pending => {
-                    self.bytes.extend_from_slice(&bytes[written..]);
-                    return Ok(());
-                }
-            }
-        }
-        Ok(())
+impl Waiting {
+    fn push(&mut self, block: Block) {
+        self.0.push_back(block);
     }
 
-    /// Writes what waits. Its memory is given back at once.
+    /// Writes once, unless nothing waits. Returns how many bytes were taken.
     fn poll_write<L: Connection>(
         &mut self,
         local: &mut L,
         cx: &mut Context<'_>,
-    ) -> Poll<io::Result<()>> {
-        while self.written < self.bytes.len() {
-            let rest = &self.bytes[self.written..];
-            match ready!(Pin::new(&mut *local).poll_write(cx, rest))? {
-                0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
-                len => self.written += len,
+    ) -> Option<Poll<io::Result<usize>>> {
+        let mut slices = [IoSlice::new(&[]); MOST_SLICES];
+        let mut count = 0;
+        for (slice, block) in slices.iter_mut().zip(&self.0) {
+            *slice = IoSlice::new(block.as_ref());
+            count += 1;
+        }
+        let written = match &slices[..count] {
+            [] => return None,
+            [slice] => Pin::new(local).poll_write(cx, slice),
+            slices => Pin::new(local).poll_write_vectored(cx, slices),
+        };
+        Some(match written {
+            Poll::Ready(Ok(0)) => Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+            Poll::Ready(Ok(len)) => {
+                self.advance(len);
+                Poll::Ready(Ok(len))
             }
+            written @ (Poll::Ready(Err(_)) | Poll::Pending) => written,
+        })
+    }
+
+    fn advance(&mut self, mut count: usize) {
+        while let Some(first) = self.0.front_mut() {
+            let len = first.as_ref().len();
+            if count < len {
+                first.advance(count);
+                return;
+            }
+            count -= len;
+            self.0.pop_front();
         }
-        if self.written > 0 {
-            *self = Self::default();
-        }
-        Poll::Ready(Ok(()))
+        // An idle connection holds nothing.
+        self.0 = VecDeque::new();
     }
 }
 
@@ -342,8 +367,14 @@ fn with_scratch<R>(f: impl FnOnce(&mut [u8]) -> R) -> R {
     SCRATCH.with_borrow_mut(|scratch| f(scratch))
 }
 
-/// Bytes moved at once.
+/// Bytes read from an application at once.
 const SCRATCH_LEN: usize = 64 * 1_024;
+
+/// Bytes after which no more are taken from a stream before the application has got them.
+const MOST_TAKEN: usize = 64 * 1_024;
+
+/// Pieces written to an application at once.
+const MOST_SLICES: usize = 16;
 
 #[cfg(test)]
 mod tests;

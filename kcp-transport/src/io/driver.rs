@@ -214,7 +214,6 @@ impl<S: DatagramSocket + Unpin> Driver<S> {
     /// Gives a session its pipe.
     fn open(&mut self, key: SessionKey) -> Arc<Handle> {
         let config = &self.config;
-        let window = usize::from(config.receive_window) * config.mtu.get();
         let identity = Identity {
             key,
             conv: self.hub.conv(key).unwrap_or_default(),
@@ -222,15 +221,11 @@ impl<S: DatagramSocket + Unpin> Driver<S> {
             local: self.local,
             messages: config.messages,
             capacity: config.send_buffer,
-            read_threshold: (window / 4).min(64 * 1024),
+            mss: self.hub.mss(key),
             max_message: self.hub.max_message(key),
             max_oob: self.hub.max_oob(key),
         };
-        let pipe = Arc::new(Pipe::new(
-            identity,
-            config.write_delay,
-            config.messages || !config.stream_mode,
-        ));
+        let pipe = Arc::new(Pipe::new(identity, config));
         let index = key.index();
         if self.pipes.len() <= index {
             self.pipes.resize(index + 1, None);
@@ -253,7 +248,7 @@ impl<S: DatagramSocket + Unpin> Driver<S> {
         for change in outbox.changes.drain(..) {
             hub.change(now, key, change);
         }
-        if outbox.consumed_bytes > 0 {
+        if outbox.consumed_bytes > 0 || outbox.consumed_messages > 0 {
             hub.handle_consumed(now, key, outbox.consumed_bytes, outbox.consumed_messages);
         }
         for chunk in outbox.emptied.drain(..) {

@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
 use super::mailbox::Mailbox;
+use crate::config::{Config, Window};
 use crate::error::SessionError;
 use crate::proto::{Change, Chunk, SessionKey};
 use crate::stats::SessionStats;
@@ -24,6 +25,9 @@ const MAX_OOB: usize = 64;
 
 /// Recycled chunks that wait for the writer.
 const MAX_SPARE: usize = 2;
+
+/// Bytes consumed after which the driver is told in any case.
+const MAX_UNREPORTED: usize = 64 * 1024;
 
 /// What a handle asks of its session.
 #[derive(Clone, Copy, Debug, Default)]
@@ -67,6 +71,8 @@ struct State {
     write_delay: bool,
     /// Writes keep their boundaries.
     separate_writes: bool,
+    /// Consumption after which the driver is told, so that the window reopens in time.
+    threshold: Threshold,
     drained: bool,
     answered: bool,
     ended: Option<SessionError>,
@@ -75,6 +81,24 @@ struct State {
     oob_reader: Option<Waker>,
     watcher: Option<Waker>,
     stats: SessionStats,
+}
+
+/// Parts of the receive window, which closes by bytes, and by messages where these are read.
+#[derive(Clone, Copy, Debug, Default)]
+struct Threshold {
+    bytes: usize,
+    messages: usize,
+}
+
+impl Threshold {
+    /// A quarter of the window, or less where that is much.
+    fn new(window: Window, mss: usize) -> Self {
+        let window = usize::from(window);
+        Self {
+            bytes: (window * mss / 4).clamp(1, MAX_UNREPORTED),
+            messages: (window / 4).max(1),
+        }
+    }
 }
 
 /// What never changes about a session.
@@ -88,8 +112,8 @@ pub(crate) struct Identity {
     pub(crate) messages: bool,
     /// Bytes that may wait here for the driver.
     pub(crate) capacity: usize,
-    /// Bytes read after which the driver is told, so that the window reopens in time.
-    pub(crate) read_threshold: usize,
+    /// Data bytes in a full segment.
+    pub(crate) mss: usize,
     pub(crate) max_message: usize,
     pub(crate) max_oob: Option<usize>,
 }
@@ -102,14 +126,15 @@ pub(crate) struct Pipe {
 }
 
 impl Pipe {
-    pub(crate) fn new(identity: Identity, write_delay: bool, separate_writes: bool) -> Self {
+    pub(crate) fn new(identity: Identity, config: &Config) -> Self {
         Self {
-            identity,
             state: Mutex::new(State {
-                write_delay,
-                separate_writes,
+                write_delay: config.write_delay,
+                separate_writes: config.messages || !config.stream_mode,
+                threshold: Threshold::new(config.receive_window, identity.mss),
                 ..State::default()
             }),
+            identity,
         }
     }
 
@@ -380,9 +405,7 @@ impl Handle {
                 Poll::Pending
             }
         };
-        if state.outbox.consumed_bytes >= self.pipe.identity.read_threshold {
-            self.ask_visit(state);
-        }
+        self.report(state);
         result
     }
 
@@ -390,9 +413,7 @@ impl Handle {
     pub(crate) fn report_consumed(&self, bytes: usize) {
         let mut state = self.pipe.lock();
         state.outbox.consumed_bytes += bytes;
-        if state.outbox.consumed_bytes >= self.pipe.identity.read_threshold {
-            self.ask_visit(state);
-        }
+        self.report(state);
     }
 
     /// Waits until everything written is acknowledged.
@@ -466,8 +487,10 @@ impl Handle {
                 Change::StreamMode(enabled) => {
                     state.separate_writes = !enabled || self.pipe.identity.messages;
                 }
+                Change::Windows(_, receive) => {
+                    state.threshold = Threshold::new(receive, self.pipe.identity.mss);
+                }
                 Change::NoDelay(..)
-                | Change::Windows(..)
                 | Change::Mtu(_)
                 | Change::AckNoDelay(_)
                 | Change::Duplicates(_)
@@ -510,6 +533,16 @@ impl Handle {
 
     pub(crate) fn identity(&self) -> &Identity {
         &self.pipe.identity
+    }
+
+    /// Has the driver look once enough was consumed.
+    fn report(&self, state: MutexGuard<'_, State>) {
+        let by_bytes = state.outbox.consumed_bytes >= state.threshold.bytes;
+        let by_messages = self.pipe.identity.messages
+            && state.outbox.consumed_messages as usize >= state.threshold.messages;
+        if by_bytes || by_messages {
+            self.ask_visit(state);
+        }
     }
 
     fn ask_visit(&self, mut state: MutexGuard<'_, State>) {

@@ -12,6 +12,7 @@ use super::arq::segment::HEADER_LEN;
 use super::batch::PacketBatch;
 use super::fec::{Code, Decoder, Encoder};
 use super::layout::{FEC_HEADER_LEN, Layout, MAX_DATAGRAM, PacketWriter};
+use crate::config::Config;
 use crate::stats::SessionStats;
 
 /// Inner packet types. Source: kcp-go `typeData`, `typeParity`, `typeOOB`.
@@ -30,6 +31,7 @@ pub(crate) struct Path {
     /// Indices of the sessions with this address.
     pub(crate) sessions: Vec<u32>,
     duplicates: u8,
+    protect_control: bool,
     packets_sent: u64,
     bytes_sent: u64,
 }
@@ -39,7 +41,7 @@ impl Path {
         addr: SocketAddr,
         layout: Layout,
         code: Option<Arc<Code>>,
-        duplicates: u8,
+        config: &Config,
     ) -> Self {
         Self {
             addr,
@@ -47,7 +49,8 @@ impl Path {
             decoder: code.clone().map(|code| Decoder::new(Some(code))),
             encoder: code.map(Encoder::new),
             sessions: Vec::new(),
-            duplicates,
+            duplicates: config.duplicates,
+            protect_control: config.protect_control,
             packets_sent: 0,
             bytes_sent: 0,
         }
@@ -93,13 +96,18 @@ impl Path {
         (self.bytes_sent - before) as usize
     }
 
-    /// Builds a packet of control segments. It carries no FEC header, which every kcp-go accepts beside packets that
-    /// do: acknowledgements repeat themselves, and groups fill with data only.
+    /// Builds a packet of control segments. Unless old peers need it, it carries no FEC header, which kcp-go accepts
+    /// beside packets that do: acknowledgements repeat themselves, and groups fill with data only.
     pub(crate) fn send_control(
         &mut self,
+        now: Time,
         batch: &mut PacketBatch,
         fill: impl FnOnce(&mut PacketWriter<'_>),
     ) {
+        if self.protect_control && self.encoder.is_some() {
+            self.send_protected(now, batch, 0, fill);
+            return;
+        }
         let Layout {
             crypto_header,
             tag,

@@ -323,7 +323,7 @@ impl Session {
                 }
             } else if self.wants_control(now) {
                 let envelope = self.envelope();
-                path.send_control(batch, |packet| self.write_control(envelope, packet));
+                path.send_control(now, batch, |packet| self.write_control(envelope, packet));
             } else {
                 break;
             }
@@ -465,6 +465,11 @@ impl Session {
 
     pub(crate) fn conv(&self) -> u32 {
         self.conv
+    }
+
+    /// Data bytes in a full segment.
+    pub(crate) fn mss(&self) -> usize {
+        self.sender.mss()
     }
 
     /// Longest message that can be sent, in bytes.

@@ -103,6 +103,7 @@ fn run_command(word: &str, args: impl Iterator<Item = String>) -> Result<(), Fai
 fn run_client(config: ClientConfig, warnings: Vec<Warning>) -> Result<(), Failure> {
     prepare(&config.tunnel)?;
     block_on(async move {
+        let signals = Signals::new().map_err(|error| error.to_string())?;
         let transport = transport_config(&config.tunnel).map_err(|error| error.to_string())?;
         let acceptor = Acceptor::bind(&config.local)
             .await
@@ -114,13 +115,14 @@ fn run_client(config: ClientConfig, warnings: Vec<Warning>) -> Result<(), Failur
         client.open_sessions();
         let serving = client.clone();
         tokio::spawn(async move { serving.serve(acceptor).await });
-        run_tunnel(&client, &config.tunnel, core::future::pending()).await
+        run_tunnel(&client, &config.tunnel, signals, core::future::pending()).await
     })
 }
 
 fn run_server(config: ServerConfig, warnings: Vec<Warning>) -> Result<(), Failure> {
     prepare(&config.tunnel)?;
     block_on(async move {
+        let signals = Signals::new().map_err(|error| error.to_string())?;
         let transport = transport_config(&config.tunnel).map_err(|error| error.to_string())?;
         let server = Server::new(config.clone(), config.target.clone());
         let mut serving = JoinSet::new();
@@ -147,7 +149,7 @@ fn run_server(config: ServerConfig, warnings: Vec<Warning>) -> Result<(), Failur
                 }
             }
         };
-        run_tunnel(&server, &config.tunnel, failed).await
+        run_tunnel(&server, &config.tunnel, signals, failed).await
     })
 }
 
@@ -155,9 +157,9 @@ fn run_server(config: ServerConfig, warnings: Vec<Warning>) -> Result<(), Failur
 async fn run_tunnel<T: Tunnel>(
     tunnel: &T,
     config: &TunnelConfig,
+    mut signals: Signals,
     failed: impl Future<Output = String>,
 ) -> Result<(), String> {
-    let mut signals = Signals::new().map_err(|error| error.to_string())?;
     let generation = config.generation;
     if let Some(log) = config.snmp.clone() {
         let (path, tunnel) = (log.path.clone(), tunnel.clone());

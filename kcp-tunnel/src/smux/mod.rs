@@ -34,7 +34,7 @@ mod stream;
 
 pub use config::{Config, ConfigError, Version};
 pub use error::{OpenError, ProtocolError, SessionError, WriteError};
-pub use proto::{Peer, StreamId};
+pub use proto::{Block, Peer, StreamId};
 pub use session::{Session, Watch};
 pub use stream::Stream;
 

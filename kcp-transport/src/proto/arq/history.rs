@@ -25,9 +25,10 @@ const SHRINK_AFTER: u32 = 16;
 /// Records kept beyond those under way, to recognise late acknowledgements.
 const MAX_SETTLED: usize = 256;
 
-/// Records kept at most, under way or not: twice the largest window. A peer that acknowledges what it likes could
-/// otherwise make them grow without end.
-const MAX_RECORDS: usize = 2 * 65_536;
+/// Records kept at most, under way or not, for each segment of the window, and at least. A peer that acknowledges what
+/// it likes could otherwise make them grow without end. What is forgotten under way is found lost by a probe.
+const RECORDS_PER_SEGMENT: usize = 8;
+const MIN_RECORDS: usize = 1_024;
 
 /// The loss rate is a moving mean over about this many transmissions, fewer at first.
 const LOSS_MEAN_OVER: (f32, f32) = (16.0, 128.0);
@@ -61,9 +62,10 @@ pub(crate) enum Standing {
 /// What an acknowledgement tells.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Answer {
-    /// Time from the transmission to this acknowledgement: only from the first one that names it, and only if no newer
-    /// transmission was acknowledged before. A segment that error correction rebuilt late is acknowledged late with
-    /// its old number, and must not count as a round trip.
+    /// Time from the transmission to this acknowledgement: only from the first one that names it, only if no newer
+    /// transmission was acknowledged before, and only if the segment was not sent again since. A segment that error
+    /// correction rebuilt late is acknowledged late with its old number, and must not count as a round trip; where the
+    /// path itself has become slow, the answer to the resend tells.
     pub(crate) rtt: Option<Duration>,
     /// The transmission had been given up: what was sent again because of it was not needed.
     pub(crate) spurious: bool,
@@ -83,6 +85,8 @@ pub(crate) enum Evidence {
 pub(crate) struct History {
     first: TransmissionId,
     records: VecDeque<Record>,
+    /// Records kept at most.
+    limit: usize,
     /// Transmissions before this one are decided: acknowledged, lost, or superseded.
     undecided: TransmissionId,
     newest_acked: Option<TransmissionId>,
@@ -96,11 +100,13 @@ pub(crate) struct History {
 }
 
 impl History {
-    pub(crate) fn new() -> Self {
+    /// Of a sender whose window is so many segments.
+    pub(crate) fn new(window: u32) -> Self {
         let first = TransmissionId(1);
         Self {
             first,
             records: VecDeque::new(),
+            limit: limit(window),
             undecided: first,
             newest_acked: None,
             newest_acked_rtt: Duration::ZERO,
@@ -110,6 +116,11 @@ impl History {
             loss_rate: 0.0,
             loss_mean_over: LOSS_MEAN_OVER.0,
         }
+    }
+
+    /// The window has changed.
+    pub(crate) fn set_window(&mut self, window: u32) {
+        self.limit = limit(window);
     }
 
     /// The number that the next transmission will take.
@@ -124,7 +135,7 @@ impl History {
         sn: Seq,
         previous: Option<TransmissionId>,
     ) -> TransmissionId {
-        if self.records.len() == MAX_RECORDS {
+        while self.records.len() >= self.limit {
             self.forget_oldest();
         }
         let id = self.next_id();
@@ -154,6 +165,7 @@ impl History {
         };
         record.arrived = true;
         let spurious = record.found_lost;
+        let sent_again = record.superseded;
         let rtt = now.since(record.sent_at);
         if is_newest {
             self.newest_acked = Some(id);
@@ -167,7 +179,7 @@ impl History {
             self.loss_rate = (self.loss_rate - 1.0 / self.loss_mean_over).max(0.0);
         }
         Answer {
-            rtt: is_newest.then_some(rtt),
+            rtt: (is_newest && !sent_again).then_some(rtt),
             spurious,
         }
     }
@@ -302,6 +314,10 @@ impl History {
     fn get_mut(&mut self, id: TransmissionId) -> Option<&mut Record> {
         self.records.get_mut(id.count_from(self.first) as usize)
     }
+}
+
+fn limit(window: u32) -> usize {
+    MIN_RECORDS.max(window as usize * RECORDS_PER_SEGMENT)
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! Segments to bytes: the reorder window, what the application may read, and which acknowledgements are owed.
 //!
 //! Owns received bytes until the session hands them to the application. What a peer can make it hold is bounded by
-//! twice the receive window.
+//! twice the receive window and, where messages are read, one message.
 
 use std::collections::VecDeque;
 
@@ -9,6 +9,9 @@ use super::segment::Header;
 use super::seq::{Seq, TransmissionId};
 use crate::proto::chunk::{Chunk, LARGE, Pool, SMALL};
 use crate::stats::SessionStats;
+
+/// Fragments of one message at most: the header counts down to 0 in one byte.
+const MAX_FRAGMENTS: usize = 256;
 
 /// An acknowledgement owed to the peer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,6 +44,14 @@ struct Waiting {
     chunk: Chunk,
 }
 
+/// A message of which fragments are missing. It takes nothing of the window: one with more fragments than that could
+/// never become whole.
+#[derive(Debug)]
+struct Partial {
+    fragments: usize,
+    chunk: Chunk,
+}
+
 /// The receiving half of one conversation.
 #[derive(Debug)]
 pub(crate) struct Receiver {
@@ -54,11 +65,11 @@ pub(crate) struct Receiver {
     waiting: usize,
     /// In-order bytes for the application; its last chunk still grows.
     ready: VecDeque<Chunk>,
-    /// Bytes received in order that the application has not consumed.
+    /// Bytes received in order that the application has not consumed; of messages only whole ones.
     unread: usize,
     /// Complete messages that the application has not taken.
     unread_messages: u32,
-    partial: Option<Chunk>,
+    partial: Option<Partial>,
     /// The newest arrival, if `next` has passed it.
     covered: Option<Ack>,
     /// Arrivals that `next` had not passed.
@@ -292,9 +303,11 @@ impl Receiver {
     }
 
     fn deliver(&mut self, fragments_after: u8, data: &[u8], pool: &mut Pool) {
-        self.unread += data.len();
         match self.reading {
-            Reading::Bytes => self.append(data, pool),
+            Reading::Bytes => {
+                self.unread += data.len();
+                self.append(data, pool);
+            }
             Reading::Messages => self.join(fragments_after, data, pool),
         }
     }
@@ -316,23 +329,29 @@ impl Receiver {
     }
 
     /// Adds a fragment to the message under way. An empty segment that is no fragment of one is skipped: kcp-go never
-    /// sends it, and ikcp.c means nothing by it.
+    /// sends it, and ikcp.c means nothing by it. A message without end is dropped.
     fn join(&mut self, fragments_after: u8, data: &[u8], pool: &mut Pool) {
         if data.is_empty() && fragments_after == 0 && self.partial.is_none() {
             return;
         }
         let mut message = match self.partial.take() {
-            Some(partial) => partial,
-            None if fragments_after == 0 && data.len() <= SMALL => pool.small(),
-            None => {
-                let fragments = 1 + usize::from(fragments_after);
-                Chunk::from(Vec::with_capacity((data.len() * fragments).min(LARGE)))
-            }
+            Some(partial) if partial.fragments < MAX_FRAGMENTS => partial,
+            Some(_) | None => Partial {
+                fragments: 0,
+                chunk: if fragments_after == 0 && data.len() <= SMALL {
+                    pool.small()
+                } else {
+                    let fragments = 1 + usize::from(fragments_after);
+                    Chunk::from(Vec::with_capacity((data.len() * fragments).min(LARGE)))
+                },
+            },
         };
-        message.extend(data);
+        message.fragments += 1;
+        message.chunk.extend(data);
         if fragments_after == 0 {
+            self.unread += message.chunk.len();
             self.unread_messages += 1;
-            self.ready.push_back(message);
+            self.ready.push_back(message.chunk);
         } else {
             self.partial = Some(message);
         }

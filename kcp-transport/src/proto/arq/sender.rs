@@ -2,6 +2,8 @@
 //!
 //! Decides what leaves next; the session decides into which packet. Never builds an empty segment.
 
+mod recovery;
+
 use std::collections::VecDeque;
 
 use core::time::Duration;
@@ -9,9 +11,9 @@ use core::time::Duration;
 use super::buffer::SendBuffer;
 use super::congestion::{Congestion, Fixed, Reno, pacing_rate};
 use super::copies::Copies;
-use super::history::{Evidence, History, Standing};
+use super::history::{History, Standing};
 use super::pacer::Pacer;
-use super::rtt::{MAX_RTO, Rtt};
+use super::rtt::Rtt;
 use super::segment::{Command, HEADER_LEN, Header};
 use super::seq::{Seq, TransmissionId};
 use crate::config::{Config, CongestionControl};
@@ -35,12 +37,6 @@ const WINDOW_PROBE: (Duration, Duration) = (Duration::from_millis(500), Duration
 
 /// The probe timer allows this much beside the deviation: an ack may wait for a timer's tick at the peer.
 const PROBE_SLACK: Duration = Duration::from_millis(2);
-
-/// Probes sent without waiting longer each time. With loss of 20 % each way all six fail once in 450 tries.
-const STEADY_PROBES: u32 = 6;
-
-/// Between probes the wait grows to this at most, so that a path which comes back is noticed.
-const MAX_PROBE_INTERVAL: Duration = Duration::from_secs(5);
 
 /// Transmissions of one segment before the path may count as dead. Source: ikcp.c `IKCP_DEADLINK`.
 const MAX_SENDS: u16 = 20;
@@ -150,7 +146,7 @@ impl Sender {
             unacked: 0,
             resend: VecDeque::new(),
             copies: Copies::new(config.redundancy),
-            history: History::new(),
+            history: History::new(settings.window),
             rtt: Rtt::default(),
             congestion,
             pacer: Pacer::new(now, 1, mss),
@@ -350,6 +346,7 @@ impl Sender {
     /// Changes limits and timers of the live session.
     pub(crate) fn set(&mut self, now: Time, change: impl FnOnce(&mut Settings)) {
         change(&mut self.settings);
+        self.history.set_window(self.settings.window);
         self.update_pacing(now);
     }
 
@@ -560,92 +557,6 @@ impl Sender {
         };
         self.buffer.copy_to(segment.offset, packet.put(&header));
         stats.segments_sent += 1;
-    }
-
-    fn detect_losses(&mut self, now: Time, stats: &mut SessionStats) {
-        let threshold = (self.settings.resend > 0).then_some(self.settings.resend);
-        let Self {
-            history,
-            rtt,
-            flight,
-            resend,
-            una,
-            congestion,
-            ..
-        } = self;
-        let mut found = std::mem::take(resend);
-        let first_new = found.len();
-        self.detect_at = history.detect_losses(
-            now,
-            rtt,
-            threshold,
-            |sn, id| match sn.index_from(*una, flight.len()) {
-                Some(index) => flight[index].standing(id),
-                None => Standing::Arrived,
-            },
-            |sn, sent_at, evidence| {
-                found.push_back(sn);
-                congestion.on_loss(now, sent_at);
-                match evidence {
-                    Evidence::Count => stats.fast_resends += 1,
-                    Evidence::Time => stats.early_resends += 1,
-                }
-            },
-        );
-        for sn in found.iter().skip(first_new) {
-            if let Some(index) = sn.index_from(*una, flight.len()) {
-                flight[index].queued = true;
-            }
-        }
-        *resend = found;
-    }
-
-    /// When the tail counts as unanswered: nothing else would reveal its loss.
-    fn probe_at(&self) -> Option<Time> {
-        if self.flight.is_empty() || !self.resend.is_empty() {
-            return None;
-        }
-        // The reader lags: it is its window that must be asked for, and nothing is missing.
-        if self.unacked == 0 && self.remote_window == 0 {
-            return None;
-        }
-        Some(self.last_sent + self.probe_interval())
-    }
-
-    fn probe_interval(&self) -> Duration {
-        let base = self.rto();
-        if !self.settings.nodelay {
-            // Source: ikcp.c, which adds one timeout for every expiry.
-            return (base * (self.probes + 1))
-                .min(MAX_PROBE_INTERVAL.max(base))
-                .min(MAX_RTO);
-        }
-        let growth = self.probes.saturating_sub(STEADY_PROBES - 1).min(32);
-        base.mul_f64(1.5_f64.powi(growth as i32))
-            .min(MAX_PROBE_INTERVAL.max(base))
-    }
-
-    /// Sends the newest and the oldest unacknowledged segment again: the answer to either shows what else is missing.
-    fn probe(&mut self, now: Time, stats: &mut SessionStats) {
-        self.probes += 1;
-        if self.probes > 1 {
-            self.congestion.on_timeout(now);
-        }
-        let open = |segment: &Segment| !segment.acked && !segment.queued;
-        // If everything is acknowledged but `una` has not moved, the packet that would have told so is lost: sending
-        // the oldest again makes the peer repeat it.
-        let oldest = self.flight.iter().position(open).unwrap_or_default();
-        let newest = self.flight.iter().rposition(open).unwrap_or_default();
-        self.queue_again(oldest, stats);
-        if newest != oldest {
-            self.queue_again(newest, stats);
-        }
-    }
-
-    fn queue_again(&mut self, index: usize, stats: &mut SessionStats) {
-        self.flight[index].queued = true;
-        self.resend.push_back(self.una.plus(index as u32));
-        stats.timeout_resends += 1;
     }
 
     fn update_pacing(&mut self, now: Time) {

@@ -1,12 +1,14 @@
 //! Keeps what a repair may need, and repairs.
 //!
 //! Stricter than kcp-go's decoder, which takes any packet that fits the shape it believes in and hands out whatever the
-//! code makes of it. Here a doubt is enough to drop everything and to learn the shape anew: a packet that is data where
-//! parity should be, a rebuilt packet that cannot be one, or a packet that arrives after its group was repaired and
-//! differs from what was rebuilt. What remains beyond detection: a peer that changes its shape in the midst of a group
-//! (kcp-go and we never do) while all packets are lost that would show it.
+//! code makes of it. Here nothing is rebuilt before what arrived rules out every other shape, and later a doubt is
+//! enough to drop everything and to learn the shape anew: a packet that is data where parity should be, a rebuilt packet
+//! that cannot be one, or a packet that arrives after its group was repaired and differs from what was rebuilt. What
+//! remains beyond detection: a peer that changes its shape in the midst of a group (kcp-go and we never do) while all
+//! packets are lost that would show it.
 
-use super::group::{Group, Progress, Repairs, Scratch};
+use super::evidence::Evidence;
+use super::group::{Group, Progress, Repair, Repairs, Scratch};
 use super::header::Packet;
 use super::tuner::Tuner;
 use super::{Code, Fec};
@@ -42,11 +44,14 @@ pub(crate) struct FecCounters {
 }
 
 impl Decoder {
-    /// A decoder for a peer that uses the shape of `code`; with `None` it finds out the shape.
+    /// A decoder for a peer that should use the shape of `code`, which is proven before anything is rebuilt; with `None`
+    /// it finds out the shape.
     pub(crate) fn new(code: Option<Arc<Code>>) -> Self {
         Self {
             state: match code {
-                Some(code) => State::Decoding(Box::new(Window::new(code))),
+                Some(code) => {
+                    State::Decoding(Box::new(Window::new(code, Some(Evidence::default()))))
+                }
                 None => State::Learning(Box::new(Tuner::new(None)), None),
             },
             counters: FecCounters::default(),
@@ -135,7 +140,7 @@ impl Decoder {
             Some(known) if known.shape() == shape => known,
             Some(_) | None => Code::new(shape),
         };
-        self.state = State::Decoding(Box::new(Window::new(code)));
+        self.state = State::Decoding(Box::new(Window::new(code, None)));
     }
 }
 
@@ -149,6 +154,10 @@ struct Window {
     /// Number of the first packet of the newest group.
     newest: Option<u32>,
     outdated: OutdatedRun,
+    /// What is known of a shape that is not proven yet.
+    evidence: Option<Evidence>,
+    /// The lack of a proof may have held up repairs.
+    held_up: bool,
     scratch: Scratch,
 }
 
@@ -156,13 +165,15 @@ struct Window {
 struct Doubt;
 
 impl Window {
-    fn new(code: Arc<Code>) -> Self {
+    fn new(code: Arc<Code>, evidence: Option<Evidence>) -> Self {
         Self {
             code,
             groups: Vec::new(),
             spare: Vec::new(),
             newest: None,
             outdated: OutdatedRun::default(),
+            held_up: evidence.is_some(),
+            evidence,
             scratch: Scratch::new(),
         }
     }
@@ -171,7 +182,7 @@ impl Window {
     fn insert(
         &mut self,
         packet: Packet<'_>,
-        plausible: impl FnMut(&[u8]) -> bool,
+        mut plausible: impl FnMut(&[u8]) -> bool,
         counters: &mut FecCounters,
     ) -> Result<Option<usize>, Doubt> {
         let shape = self.code.shape();
@@ -184,27 +195,55 @@ impl Window {
             return Err(Doubt);
         }
 
+        if let Some(evidence) = &mut self.evidence
+            && evidence.sample(packet.seqid, packet.is_data, shape)
+        {
+            self.evidence = None;
+        }
+
         let index = self.open(first);
         let group = &mut self.groups[index];
-        let progress = group.insert(
-            &self.code,
-            position,
-            packet.shard,
-            &mut self.scratch,
-            plausible,
-        );
+        let progress = group.insert(&self.code, position, packet.shard, &mut self.scratch);
         counters.parity += u64::from(!packet.is_data && progress != Progress::Repeated);
         match progress {
-            Progress::Repeated | Progress::Pending => Ok(None),
-            Progress::Complete => {
+            Progress::Contradiction => {
+                counters.errors += 1;
+                return Err(Doubt);
+            }
+            // Repairs that were held up come one with each packet.
+            _ if self.evidence.is_some() => return Ok(None),
+            _ if self.held_up => {}
+            Progress::Repeated | Progress::Pending => return Ok(None),
+            Progress::Enough => return self.repair(index, plausible, counters),
+        }
+        for index in 0..self.groups.len() {
+            let repaired = self.repair(index, &mut plausible, counters)?;
+            if repaired.is_some() {
+                return Ok(repaired);
+            }
+        }
+        self.held_up = false;
+        Ok(None)
+    }
+
+    /// Repairs a group if it holds enough. Returns its index if anything was rebuilt.
+    fn repair(
+        &mut self,
+        index: usize,
+        plausible: impl FnMut(&[u8]) -> bool,
+        counters: &mut FecCounters,
+    ) -> Result<Option<usize>, Doubt> {
+        match self.groups[index].repair(&self.code, &mut self.scratch, plausible) {
+            Repair::Impossible => Ok(None),
+            Repair::Unneeded => {
                 counters.complete += 1;
                 Ok(None)
             }
-            Progress::Rebuilt(packets) => {
+            Repair::Rebuilt(packets) => {
                 counters.recovered += packets;
                 Ok(Some(index))
             }
-            Progress::Contradiction => {
+            Repair::Contradiction => {
                 counters.errors += 1;
                 Err(Doubt)
             }
@@ -220,7 +259,10 @@ impl Window {
                 if !self.outdated.is_restart(packet, self.code.shape()) {
                     return false;
                 }
+                // It may use another shape than before.
                 self.forget(|_| true);
+                self.evidence = Some(Evidence::default());
+                self.held_up = true;
                 self.newest = Some(first);
             }
             Some(newest) if age(first, newest) >= 0 => {}
@@ -298,6 +340,14 @@ const RESTART: u32 = 3;
 
 #[cfg(test)]
 impl Decoder {
+    /// A decoder that takes the shape of `code` for proven.
+    pub(super) fn trusting(code: Arc<Code>) -> Self {
+        Self {
+            state: State::Decoding(Box::new(Window::new(code, None))),
+            counters: FecCounters::default(),
+        }
+    }
+
     /// Buffers for shards that exist, in use or not.
     pub(super) fn buffers(&self) -> usize {
         match &self.state {

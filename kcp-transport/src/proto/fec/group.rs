@@ -39,11 +39,22 @@ pub(super) enum Progress {
     Repeated,
     /// Nothing yet, or nothing any more.
     Pending,
+    /// There are as many packets as a repair needs.
+    Enough,
+    /// It showed that the packets of the group do not belong together.
+    Contradiction,
+}
+
+/// What came of the attempt to repair a group.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Repair {
+    /// Too few packets arrived, or it was repaired before.
+    Impossible,
     /// All data packets arrived.
-    Complete,
+    Unneeded,
     /// The lost data packets are rebuilt, so many.
     Rebuilt(u64),
-    /// It showed that the packets of the group do not belong together.
+    /// The packets of the group do not belong together.
     Contradiction,
 }
 
@@ -64,15 +75,12 @@ impl Group {
     }
 
     /// Takes in the packet at `position`.
-    ///
-    /// `plausible` is asked whether a KCP packet that was rebuilt can be one.
     pub(super) fn insert(
         &mut self,
         code: &Code,
         position: u8,
         shard: &[u8],
         scratch: &mut Scratch,
-        plausible: impl FnMut(&[u8]) -> bool,
     ) -> Progress {
         if !self.arrived.insert(position) {
             return Progress::Repeated;
@@ -80,7 +88,11 @@ impl Group {
         match self.stage {
             Stage::Collecting => {
                 self.keep(position, shard, scratch);
-                self.repair(code, scratch, plausible)
+                if self.shards.len() < code.shape().data() {
+                    Progress::Pending
+                } else {
+                    Progress::Enough
+                }
             }
             Stage::Rebuilt if self.agrees(code, position, shard, scratch) => {
                 self.close(scratch);
@@ -89,6 +101,62 @@ impl Group {
             Stage::Rebuilt => Progress::Contradiction,
             Stage::Closed => Progress::Pending,
         }
+    }
+
+    /// Rebuilds what is lost if enough has arrived.
+    ///
+    /// `plausible` is asked whether a KCP packet that was rebuilt can be one.
+    pub(super) fn repair(
+        &mut self,
+        code: &Code,
+        scratch: &mut Scratch,
+        mut plausible: impl FnMut(&[u8]) -> bool,
+    ) -> Repair {
+        let data = code.shape().data();
+        if self.stage != Stage::Collecting || self.shards.len() < data {
+            return Repair::Impossible;
+        }
+        let is_data = |shard: &Shard| usize::from(shard.position) < data;
+        if self.shards.iter().filter(|shard| is_data(shard)).count() == data {
+            self.close(scratch);
+            return Repair::Unneeded;
+        }
+
+        let Scratch { rows, solver, pool } = scratch;
+        // More than needed arrive only while the shape is unproven.
+        while self.shards.len() > data
+            && let Some(surplus) = self.shards.iter().rposition(|shard| !is_data(shard))
+        {
+            let surplus = self.shards.swap_remove(surplus);
+            self.arrived.remove(surplus.position);
+            pool.give(surplus.bytes);
+        }
+        solver.solve(code, &self.arrived);
+        rows.begin(solver.lost().len());
+        for shard in &self.shards {
+            rows.add(solver.coefficients(code, shard.position), &shard.bytes);
+        }
+        let is_longest = |shard: &Shard| shard.bytes.len() == rows.len();
+        if !self
+            .shards
+            .iter()
+            .all(|shard| is_data(shard) || is_longest(shard))
+        {
+            return Repair::Contradiction;
+        }
+        while let Some(parity) = self.shards.iter().position(|shard| !is_data(shard)) {
+            pool.give(self.shards.swap_remove(parity).bytes);
+        }
+        for (row, &position) in solver.lost().iter().enumerate() {
+            let mut bytes = pool.sum(rows, row);
+            if !cut(&mut bytes) || !plausible(&bytes[HEADER - SHARD..]) {
+                return Repair::Contradiction;
+            }
+            self.shards.push(Shard { position, bytes });
+            self.rebuilt.insert(position);
+        }
+        self.stage = Stage::Rebuilt;
+        Repair::Rebuilt(solver.lost().len() as u64)
     }
 
     /// Keeps nothing any longer.
@@ -121,52 +189,6 @@ impl Group {
     fn keep(&mut self, position: u8, shard: &[u8], scratch: &mut Scratch) {
         let bytes = scratch.pool.copy(shard);
         self.shards.push(Shard { position, bytes });
-    }
-
-    /// Rebuilds what is lost if enough has arrived.
-    fn repair(
-        &mut self,
-        code: &Code,
-        scratch: &mut Scratch,
-        mut plausible: impl FnMut(&[u8]) -> bool,
-    ) -> Progress {
-        let data = code.shape().data();
-        if self.shards.len() < data {
-            return Progress::Pending;
-        }
-        let is_data = |shard: &Shard| usize::from(shard.position) < data;
-        if self.shards.iter().all(is_data) {
-            self.close(scratch);
-            return Progress::Complete;
-        }
-
-        let Scratch { rows, solver, pool } = scratch;
-        solver.solve(code, &self.arrived);
-        rows.begin(solver.lost().len());
-        for shard in &self.shards {
-            rows.add(solver.coefficients(code, shard.position), &shard.bytes);
-        }
-        let is_longest = |shard: &Shard| shard.bytes.len() == rows.len();
-        if !self
-            .shards
-            .iter()
-            .all(|shard| is_data(shard) || is_longest(shard))
-        {
-            return Progress::Contradiction;
-        }
-        while let Some(parity) = self.shards.iter().position(|shard| !is_data(shard)) {
-            pool.give(self.shards.swap_remove(parity).bytes);
-        }
-        for (row, &position) in solver.lost().iter().enumerate() {
-            let mut bytes = pool.sum(rows, row);
-            if !cut(&mut bytes) || !plausible(&bytes[HEADER - SHARD..]) {
-                return Progress::Contradiction;
-            }
-            self.shards.push(Shard { position, bytes });
-            self.rebuilt.insert(position);
-        }
-        self.stage = Stage::Rebuilt;
-        Progress::Rebuilt(solver.lost().len() as u64)
     }
 
     /// Whether a packet that arrives when all data is known is what that data makes of it.
@@ -281,6 +303,10 @@ impl Positions {
         let added = !self.contains(position);
         self.0[usize::from(position / 64)] |= 1 << (position % 64);
         added
+    }
+
+    fn remove(&mut self, position: u8) {
+        self.0[usize::from(position / 64)] &= !(1 << (position % 64));
     }
 
     pub(super) fn contains(&self, position: u8) -> bool {

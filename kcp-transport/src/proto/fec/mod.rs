@@ -7,6 +7,7 @@
 //! | [`encoder`] | numbers packets on their way out and folds them into parity |
 //! | [`decoder`] | keeps what a repair may need, and repairs |
 //! | [`group`] | what arrived of one group |
+//! | [`evidence`] | whether the peer can have another shape than presumed |
 //! | [`tuner`] | finds out the shape of a peer that is configured otherwise |
 //! | [`code`], [`solver`] | the Reed-Solomon code: coefficients of parity, and of repair |
 //! | [`rows`], [`kernel`] | sums of shards times coefficients, and the arithmetic they are made with |
@@ -20,6 +21,7 @@ pub mod bench;
 mod code;
 mod decoder;
 mod encoder;
+mod evidence;
 mod group;
 mod header;
 #[allow(unsafe_code)] // The only exception of the crate: vector instructions.

@@ -53,7 +53,7 @@ impl Listener {
 impl Message {
     /// Appends it as a frame.
     pub(super) fn put(self, out: &mut Vec<u8>, version: Version) {
-        frame::put_data_header(out, version, STREAM, LEN as u16);
+        out.extend(frame::data_header(version, STREAM, LEN as u16));
         out.extend_from_slice(MAGIC);
         out.push(self.code());
     }

@@ -7,10 +7,13 @@
 mod frame;
 mod greeting;
 mod liveness;
+mod outgoing;
 mod queue;
 mod session;
 mod stream;
 
 pub use frame::StreamId;
 pub use greeting::Peer;
-pub use session::{Event, Readable, Role, Session};
+pub use outgoing::Frame;
+pub use queue::Block;
+pub use session::{Event, Readable, Role, Session, Taken};

@@ -2,6 +2,13 @@
 
 use std::collections::VecDeque;
 
+/// Some bytes of a stream, taken out of it as they lie.
+#[derive(Debug)]
+pub struct Block {
+    bytes: Vec<u8>,
+    start: usize,
+}
+
 /// Bytes in order: in at the back, out at the front.
 ///
 /// Bytes are gathered in blocks, so a peer that sends single bytes takes no more memory than one
@@ -13,6 +20,25 @@ pub(super) struct ByteQueue {
     /// Bytes of the first block that are already out.
     taken: usize,
     len: usize,
+}
+
+impl AsRef<[u8]> for Block {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes[self.start..]
+    }
+}
+
+impl AsMut<[u8]> for Block {
+    fn as_mut(&mut self) -> &mut [u8] {
+        &mut self.bytes[self.start..]
+    }
+}
+
+impl Block {
+    /// Drops the first `count` bytes, which must be there.
+    pub(crate) fn advance(&mut self, count: usize) {
+        self.start += count;
+    }
 }
 
 impl ByteQueue {
@@ -59,15 +85,12 @@ impl ByteQueue {
         }
     }
 
-    /// Moves the first `count` bytes, which must be there, to the end of `out`.
-    pub(super) fn drain_into(&mut self, out: &mut Vec<u8>, mut count: usize) {
-        while count > 0 {
-            let front = self.front();
-            let len = front.len().min(count);
-            out.extend_from_slice(&front[..len]);
-            self.advance(len);
-            count -= len;
-        }
+    /// Takes the first block out.
+    pub(super) fn pop(&mut self) -> Option<Block> {
+        let bytes = self.blocks.pop_front()?;
+        let start = core::mem::take(&mut self.taken);
+        self.len -= bytes.len() - start;
+        Some(Block { bytes, start })
     }
 
     /// Drops everything.
@@ -126,17 +149,29 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_goes_in_comes_out(steps in prop::collection::vec((0_usize..5_000, 0_usize..5_000), 1..50)) {
+        fn what_goes_in_comes_out(steps in prop::collection::vec((0_usize..5_000, 0_usize..5_000, any::<bool>()), 1..50)) {
             let mut queue = ByteQueue::default();
             let (mut model, mut out, mut next) = (VecDeque::new(), Vec::new(), 0_u8);
-            for (push, take) in steps {
+            for (push, take, whole) in steps {
                 let bytes: Vec<u8> = (0..push).map(|_| { next = next.wrapping_add(1); next }).collect();
                 queue.push(&bytes);
                 model.extend(bytes);
-                let take = take.min(queue.len());
+                let mut take = take.min(queue.len());
                 out.clear();
-                queue.drain_into(&mut out, take);
-                prop_assert_eq!(&out, &model.drain(..take).collect::<Vec<_>>());
+                if whole {
+                    if let Some(block) = queue.pop() {
+                        out.extend_from_slice(block.as_ref());
+                    }
+                    prop_assert!(!out.is_empty() || model.is_empty());
+                } else {
+                    while take > 0 {
+                        let len = queue.front().len().min(take);
+                        out.extend_from_slice(&queue.front()[..len]);
+                        queue.advance(len);
+                        take -= len;
+                    }
+                }
+                prop_assert_eq!(&out, &model.drain(..out.len()).collect::<Vec<_>>());
                 prop_assert_eq!(queue.len(), model.len());
                 prop_assert_eq!(queue.is_empty(), queue.front().is_empty());
                 prop_assert!(queue.allocated() <= queue.len() + 2 * MAX_BLOCK);

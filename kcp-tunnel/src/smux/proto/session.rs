@@ -8,6 +8,8 @@ use super::super::error::{OpenError, ProtocolError, SessionError, WriteError};
 use super::frame::{self, Decoder, Item, StreamId};
 use super::greeting::{self, Message, Peer};
 use super::liveness::Liveness;
+use super::outgoing::Frame;
+use super::queue::Block;
 use super::stream::{Received, Stream};
 
 /// Which end of the transport this is. The two must differ; nothing else depends on who connected.
@@ -37,6 +39,17 @@ pub enum Event {
 pub enum Readable<'a> {
     /// Some bytes, never none. [`Session::consume`] takes them.
     Data(&'a [u8]),
+    /// The peer sends no more on this stream.
+    End,
+    /// Nothing yet; [`Event::Readable`] follows.
+    Blocked,
+}
+
+/// What was taken of a stream.
+#[derive(Debug)]
+pub enum Taken {
+    /// Some bytes, never none. [`Session::release`] counts them as read.
+    Data(Block),
     /// The peer sends no more on this stream.
     End,
     /// Nothing yet; [`Event::Readable`] follows.
@@ -187,13 +200,14 @@ impl Session {
         due.into_iter().flatten().min()
     }
 
-    /// Appends the next frame to `out`, if there is one to send.
-    pub fn poll_transmit(&mut self, now: Instant, out: &mut Vec<u8>) -> bool {
-        let sent = !self.is_over() && self.next_frame(out);
-        if sent {
-            self.liveness.handle_sent(now);
+    /// The next frame, if there is one to send.
+    pub fn poll_transmit(&mut self, now: Instant) -> Option<Frame> {
+        if self.is_over() {
+            return None;
         }
-        sent
+        let frame = self.next_frame()?;
+        self.liveness.handle_sent(now);
+        Some(frame)
     }
 
     /// Whether [`poll_transmit`](Self::poll_transmit) may have a frame.
@@ -294,6 +308,27 @@ impl Session {
         }
     }
 
+    /// As [`readable`](Self::readable), but hands over a block of bytes as it lies. They count as
+    /// read, for the peer and for the budget, once [`release`](Self::release) says so.
+    ///
+    /// # Errors
+    /// As [`readable`](Self::readable).
+    pub fn take(&mut self, stream: StreamId) -> Result<Taken, SessionError> {
+        match self.readable(stream)? {
+            Readable::Data(_) => {}
+            Readable::End => return Ok(Taken::End),
+            Readable::Blocked => return Ok(Taken::Blocked),
+        }
+        let block = self.with_stream(stream, |state, _| state.take()).flatten();
+        Ok(block.map_or(Taken::Blocked, Taken::Data))
+    }
+
+    /// The application has read `count` of the bytes that [`take`](Self::take) gave.
+    pub fn release(&mut self, stream: StreamId, count: usize) {
+        let released = self.with_stream(stream, |state, config| state.release(count, config));
+        self.budget += released.unwrap_or(0);
+    }
+
     /// Takes bytes to send on `stream`, as many as there is room for. After none of some,
     /// [`Event::Writable`] follows.
     ///
@@ -301,7 +336,7 @@ impl Session {
     /// The session has ended, the stream was finished, or the peer has closed it.
     pub fn write(&mut self, stream: StreamId, data: &[u8]) -> Result<usize, WriteError> {
         self.check()?;
-        self.with_stream(stream, |state, _| state.write(data))
+        self.with_stream(stream, |state, config| state.write(data, config.max_frame))
             .unwrap_or(Err(WriteError::Finished))
     }
 
@@ -478,34 +513,30 @@ impl Session {
         Ok(())
     }
 
-    fn next_frame(&mut self, out: &mut Vec<u8>) -> bool {
+    fn next_frame(&mut self) -> Option<Frame> {
         let version = self.config.version;
         if core::mem::take(&mut self.hello_due) {
-            Message::Hello.put(out, version);
-            return true;
+            return Some(Frame::control(|out| Message::Hello.put(out, version)));
         }
         if core::mem::take(&mut self.leaving_due) {
-            Message::Leaving.put(out, version);
-            return true;
+            return Some(Frame::control(|out| Message::Leaving.put(out, version)));
         }
         if self.liveness.nop_due() {
-            frame::put_nop(out, version);
-            return true;
+            return Some(Frame::control(|out| frame::put_nop(out, version)));
         }
         if let Some(id) = self.refused.pop_front() {
-            frame::put_finish(out, version, id);
-            return true;
+            return Some(Frame::control(|out| frame::put_finish(out, version, id)));
         }
         while let Some(id) = self.ready.pop_front() {
-            let sent = self.with_stream(id, |state, config| {
+            let frame = self.with_stream(id, |state, config| {
                 state.queued = false;
-                state.next_frame(id, config, out)
+                state.next_frame(id, config)
             });
-            if sent == Some(true) {
-                return true;
+            if let Some(frame) = frame.flatten() {
+                return Some(frame);
             }
         }
-        false
+        None
     }
 
     /// The only way to change a stream: whatever `f` did, the stream is filed anew afterwards.

@@ -6,12 +6,13 @@
 use super::super::config::{Config, Version};
 use super::super::error::WriteError;
 use super::frame::{self, StreamId};
-use super::queue::ByteQueue;
+use super::outgoing::{Frame, Outgoing};
+use super::queue::{Block, ByteQueue};
 
 /// State of one stream.
 #[derive(Debug)]
 pub(super) struct Stream {
-    output: ByteQueue,
+    output: Outgoing,
     /// Frames due in addition to the output: SYN and UPD before it, FIN behind it.
     open_due: bool,
     update_due: bool,
@@ -27,6 +28,8 @@ pub(super) struct Stream {
     peer_deaf: bool,
 
     input: ByteQueue,
+    /// Bytes that the application has taken and not read yet.
+    held: usize,
     /// Bytes read by the application (modulo 2³²), and those of them the last UPD did not cover.
     consumed: u32,
     unreported: usize,
@@ -61,7 +64,7 @@ impl Stream {
     /// A stream that the peer has opened.
     pub(super) fn accepted() -> Self {
         Self {
-            output: ByteQueue::default(),
+            output: Outgoing::default(),
             open_due: false,
             update_due: false,
             fins_due: 0,
@@ -71,6 +74,7 @@ impl Stream {
             peer_window: START_WINDOW,
             peer_deaf: false,
             input: ByteQueue::default(),
+            held: 0,
             consumed: 0,
             unreported: 0,
             peer_finished: false,
@@ -116,10 +120,10 @@ impl Stream {
     // What the application does.
 
     /// Takes as many bytes as there is room for. After none of some, `take_writable` tells of room.
-    pub(super) fn write(&mut self, data: &[u8]) -> Result<usize, WriteError> {
+    pub(super) fn write(&mut self, data: &[u8], max_frame: usize) -> Result<usize, WriteError> {
         let waiting = self.writer_waiting;
         let len = data.len().min(self.room()?);
-        self.output.push(&data[..len]);
+        self.output.push(&data[..len], max_frame);
         if data.is_empty() {
             self.writer_waiting = waiting;
         }
@@ -166,7 +170,7 @@ impl Stream {
         self.update_due = false;
         self.reader_waiting = false;
         self.writer_waiting = false;
-        let unread = self.input.len();
+        let unread = self.input.len() + core::mem::take(&mut self.held);
         self.input.clear();
         unread
     }
@@ -182,9 +186,30 @@ impl Stream {
         self.input.front()
     }
 
+    /// Hands over the first block of the bytes to read; they count as read once
+    /// [`release`](Self::release) says so. After none, `take_readable` tells of more.
+    pub(super) fn take(&mut self) -> Option<Block> {
+        let block = self.input.pop();
+        self.held += block.as_ref().map_or(0, |block| block.as_ref().len());
+        self.reader_waiting = block.is_none() && !self.peer_finished;
+        block
+    }
+
+    /// The application has read `count` of the bytes that it took. Returns how many those are.
+    pub(super) fn release(&mut self, count: usize, config: &Config) -> usize {
+        let count = count.min(self.held);
+        self.held -= count;
+        self.count_read(count, config);
+        count
+    }
+
     /// The application has read `count` of the readable bytes.
     pub(super) fn consume(&mut self, count: usize, config: &Config) {
         self.input.advance(count);
+        self.count_read(count, config);
+    }
+
+    fn count_read(&mut self, count: usize, config: &Config) {
         let first = self.consumed == 0 && self.unreported == 0;
         self.consumed = self.consumed.wrapping_add(count as u32);
         self.unreported += count;
@@ -199,33 +224,30 @@ impl Stream {
 
     // What comes next.
 
-    /// Appends the next frame of this stream to `out`, if it has one to send.
-    pub(super) fn next_frame(&mut self, id: StreamId, config: &Config, out: &mut Vec<u8>) -> bool {
+    /// The next frame of this stream, if it has one to send.
+    pub(super) fn next_frame(&mut self, id: StreamId, config: &Config) -> Option<Frame> {
+        let version = config.version;
         if self.open_due {
             self.open_due = false;
-            frame::put_open(out, config.version, id);
-            return true;
+            return Some(Frame::control(|out| frame::put_open(out, version, id)));
         }
         if self.update_due {
             self.update_due = false;
             self.unreported = 0;
-            frame::put_update(out, id, self.consumed, config.stream_window);
-            return true;
+            let (consumed, window) = (self.consumed, config.stream_window);
+            return Some(Frame::control(|out| {
+                frame::put_update(out, id, consumed, window);
+            }));
         }
-        let most = config.max_frame.min(self.credit(config.version));
-        let len = self.output.len().min(most);
-        if let Some(field) = u16::try_from(len).ok().filter(|&len| len > 0) {
-            frame::put_data_header(out, config.version, id, field);
-            self.output.drain_into(out, len);
-            self.sent = self.sent.wrapping_add(field.into());
-            return true;
+        if let Some((frame, len)) = self.output.pop(self.credit(version), version, id) {
+            self.sent = self.sent.wrapping_add(len as u32);
+            return Some(frame);
         }
         if self.fins_due > 0 && self.output.is_empty() {
             self.fins_due -= 1;
-            frame::put_finish(out, config.version, id);
-            return true;
+            return Some(Frame::control(|out| frame::put_finish(out, version, id)));
         }
-        false
+        None
     }
 
     /// Whether `next_frame` has something to give.
@@ -308,4 +330,4 @@ const START_WINDOW: u32 = 262_144;
 
 /// Bytes of a stream that wait to be sent before its writer must wait, too: enough to keep the
 /// transport busy while the writer is woken.
-pub(super) const SEND_BUFFER: usize = 32 * 1_024;
+pub(super) const SEND_BUFFER: usize = 64 * 1_024;

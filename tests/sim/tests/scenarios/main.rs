@@ -1,6 +1,8 @@
 //! What must hold, in simulated time. One module per concern; every run repeats from the seed that a failure prints.
 
 mod admission;
+mod anything;
+mod kcp_go;
 mod latency;
 mod lifetimes;
 mod live;

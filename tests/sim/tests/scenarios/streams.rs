@@ -157,14 +157,26 @@ async fn a_dead_peer_ends_reads_and_writes_with_the_reason() {
 
 #[tokio::test(start_paused = true)]
 async fn small_messages_flow_for_ever() {
-    for size in [1, 10, 1_000, 5_000] {
-        let config = Config::fast3().message_mode(true);
+    for (size, window) in [
+        (1, 1_024),
+        (1, 32),
+        (1, 1),
+        (10, 4),
+        (1_000, 3),
+        (5_000, 1),
+        (5_000, 1_024),
+    ] {
+        let window_size = Window::new(window).expect("in range");
+        let config = Config::fast3()
+            .message_mode(true)
+            .send_window(window_size)
+            .receive_window(window_size);
         let network = network("delay=10ms loss=5%");
         let mut listener = listen(&network, &config);
         let client = connect(&network, 2, &config).await;
         let mut client = KcpMessages::new(client).expect("the mode is set");
         let sending = tokio::spawn(async move {
-            for number in 0..5_000_u32 {
+            for number in 0..2_000_u32 {
                 let mut message = vec![7; size];
                 message[0] = number as u8;
                 client.send(&message).await.expect("it is open");
@@ -173,10 +185,11 @@ async fn small_messages_flow_for_ever() {
         });
         let (server, _) = listener.accept().await.expect("it listens");
         let mut server = KcpMessages::new(server).expect("the mode is set");
-        for number in 0..5_000_u32 {
+        for number in 0..2_000_u32 {
             let message = timeout(secs(60), server.recv()).await;
-            let message =
-                message.unwrap_or_else(|_| panic!("stuck at message {number} of {size} bytes"));
+            let message = message.unwrap_or_else(|_| {
+                panic!("stuck at message {number} of {size} bytes, window {window}")
+            });
             let message = message.expect("it is open");
             assert_eq!((message.len(), message[0]), (size, number as u8));
         }

@@ -14,7 +14,7 @@ fn steady_rtt() -> Rtt {
 
 /// Sends segments 0.. at the given times.
 fn sent(times: &[u64]) -> History {
-    let mut history = History::new();
+    let mut history = History::new(1_024);
     for (sn, &at) in times.iter().enumerate() {
         history.record(ms(at), Seq(sn as u32), None);
     }
@@ -125,7 +125,7 @@ fn a_lost_resend_is_found_like_any_other() {
 
 #[test]
 fn the_loss_rate_follows_the_path() {
-    let mut history = History::new();
+    let mut history = History::new(1_024);
     for sn in 0..5_000 {
         let id = history.record(ms(sn.into()), Seq(sn), None);
         if sn % 10 != 0 {
@@ -144,7 +144,7 @@ fn the_loss_rate_follows_the_path() {
 
 #[test]
 fn a_loss_that_the_copy_repaired_counts_though_una_covers_it() {
-    let mut history = History::new();
+    let mut history = History::new(1_024);
     let first = history.record(ms(0), Seq(0), None);
     let copy = history.record(ms(6), Seq(0), Some(first));
     history.handle_ack(ms(86), copy, Seq(0));
@@ -182,13 +182,13 @@ fn an_original_that_only_una_acknowledged_is_no_loss() {
 
 #[test]
 fn records_are_bounded_whatever_is_acknowledged() {
-    let mut history = History::new();
-    for sn in 0..3 * MAX_RECORDS as u32 {
+    let mut history = History::new(1_024);
+    for sn in 0..3 * 8_192 {
         history.record(ms(0), Seq(sn), None);
     }
-    assert_eq!(history.records.len(), MAX_RECORDS);
-    let newest = TransmissionId(3 * MAX_RECORDS as u32);
+    assert_eq!(history.records.len(), 8_192);
+    let newest = TransmissionId(3 * 8_192);
     history.handle_ack(ms(80), newest, Seq(newest.0 - 1));
     let (found, _) = losses(&mut history, 200, None);
-    assert_eq!(found.len(), MAX_RECORDS - 1);
+    assert_eq!(found.len(), 8_192 - 1);
 }

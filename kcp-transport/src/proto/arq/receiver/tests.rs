@@ -197,6 +197,29 @@ fn unread_messages_close_the_window_however_small() {
 }
 
 #[test]
+fn a_message_may_have_more_fragments_than_the_window() {
+    let mut bench = bench(Reading::Messages, 4);
+    for sn in 0..200 {
+        assert_eq!(bench.receiver.free_window(), 4);
+        bench.push_from(Origin::Wire, sn, (199 - sn) as u8, &[7; MSS]);
+    }
+    assert_eq!(bench.read(), [7; 200 * MSS]);
+    assert_eq!(bench.receiver.free_window(), 0);
+}
+
+#[test]
+fn a_message_without_end_is_dropped() {
+    let mut bench = bench(Reading::Messages, 4);
+    for sn in 0..256 {
+        bench.push_from(Origin::Wire, sn, 1, &[7; MSS]);
+    }
+    assert!(!bench.receiver.is_readable());
+    bench.push_from(Origin::Wire, 256, 1, b"a");
+    bench.push_from(Origin::Wire, 257, 0, b"b");
+    assert_eq!(bench.read(), b"ab");
+}
+
+#[test]
 fn a_window_above_the_field_is_told_as_its_largest_value() {
     let receiver = Receiver::new(Reading::Bytes, 70_000, MSS);
     assert_eq!(receiver.free_window(), u16::MAX);

@@ -1,26 +1,42 @@
-//! AES-GCM by RustCrypto, for WebAssembly, where `ring` does not build without a C compiler.
+//! AES-GCM by RustCrypto: everything where `ring` is missing, and AES-192, which it never has.
 
 use super::{NONCE_LEN, TAG_LEN};
 use aes_gcm::aead::AeadInOut;
-use aes_gcm::{Aes128Gcm, Aes256Gcm, KeyInit};
+use aes_gcm::aead::consts::U12;
+use aes_gcm::aes::Aes192;
+#[cfg(any(test, target_arch = "wasm32"))]
+use aes_gcm::{Aes128Gcm, Aes256Gcm};
+use aes_gcm::{AesGcm, KeyInit};
 
-pub(super) enum Key {
+pub(in super::super) enum Key {
+    #[cfg(any(test, target_arch = "wasm32"))]
     Aes128(Box<Aes128Gcm>),
+    Aes192(Box<AesGcm<Aes192, U12>>),
+    #[cfg(any(test, target_arch = "wasm32"))]
     Aes256(Box<Aes256Gcm>),
 }
 
 impl Key {
+    #[cfg(any(test, target_arch = "wasm32"))]
     pub(super) fn aes_128(key: &[u8; 16]) -> Self {
         Self::Aes128(Box::new(Aes128Gcm::new(key.into())))
     }
 
+    pub(super) fn aes_192(key: &[u8; 24]) -> Self {
+        Self::Aes192(Box::new(AesGcm::new(key.into())))
+    }
+
+    #[cfg(any(test, target_arch = "wasm32"))]
     pub(super) fn aes_256(key: &[u8; 32]) -> Self {
         Self::Aes256(Box::new(Aes256Gcm::new(key.into())))
     }
 
     pub(super) fn seal(&self, nonce: [u8; NONCE_LEN], inner: &mut [u8]) -> [u8; TAG_LEN] {
         let tag = match self {
+            #[cfg(any(test, target_arch = "wasm32"))]
             Self::Aes128(key) => key.encrypt_inout_detached(&nonce.into(), &[], inner.into()),
+            Self::Aes192(key) => key.encrypt_inout_detached(&nonce.into(), &[], inner.into()),
+            #[cfg(any(test, target_arch = "wasm32"))]
             Self::Aes256(key) => key.encrypt_inout_detached(&nonce.into(), &[], inner.into()),
         };
         tag.expect("a packet is far below the 64 GiB that one nonce may encrypt")
@@ -33,7 +49,10 @@ impl Key {
         };
         let (nonce, tag) = (nonce.into(), (*tag).into());
         let opened = match self {
+            #[cfg(any(test, target_arch = "wasm32"))]
             Self::Aes128(key) => key.decrypt_inout_detached(&nonce, &[], inner.into(), &tag),
+            Self::Aes192(key) => key.decrypt_inout_detached(&nonce, &[], inner.into(), &tag),
+            #[cfg(any(test, target_arch = "wasm32"))]
             Self::Aes256(key) => key.decrypt_inout_detached(&nonce, &[], inner.into(), &tag),
         };
         opened.is_ok()
@@ -45,6 +64,32 @@ mod tests {
     use super::super::ring;
     use super::*;
     use proptest::prelude::*;
+
+    /// Source: McGrew and Viega, "The Galois/Counter Mode of Operation", test cases 7 and 8.
+    #[test]
+    fn aes_192_gives_the_published_tags() {
+        let key = Key::aes_192(&[0; 24]);
+        let nonce = [0; NONCE_LEN];
+        assert_eq!(
+            key.seal(nonce, &mut []),
+            0xcd33_b28a_c773_f74b_a00e_d1f3_1257_2435_u128.to_be_bytes()
+        );
+        let mut inner = [0; 16];
+        let tag = key.seal(nonce, &mut inner);
+        assert_eq!(
+            inner,
+            0x98e7_247c_07f0_fe41_1c26_7e43_84b0_f600_u128.to_be_bytes()
+        );
+        assert_eq!(
+            tag,
+            0x2ff5_8d80_0339_27ab_8ef4_d458_7514_f0fb_u128.to_be_bytes()
+        );
+        let mut sealed = [inner, tag].concat();
+        assert!(key.open(nonce, &mut sealed));
+        assert_eq!(sealed[..16], [0; 16]);
+        sealed[20] ^= 1;
+        assert!(!key.open(nonce, &mut sealed));
+    }
 
     proptest! {
         #[test]

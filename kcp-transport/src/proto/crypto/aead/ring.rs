@@ -3,7 +3,7 @@
 use super::{NONCE_LEN, TAG_LEN};
 use ring::aead::{AES_128_GCM, AES_256_GCM, Aad, Algorithm, LessSafeKey, Nonce, UnboundKey};
 
-pub(super) struct Key(LessSafeKey);
+pub(in super::super) struct Key(LessSafeKey);
 
 impl Key {
     pub(super) fn aes_128(key: &[u8; 16]) -> Self {

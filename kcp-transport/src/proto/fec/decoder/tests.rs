@@ -6,7 +6,7 @@ use crate::proto::fec::tests::{fec, send, seqid};
 const NONE: [u32; 0] = [];
 
 fn decoder(data: usize, parity: usize) -> Decoder {
-    Decoder::new(Some(Code::new(fec(data, parity))))
+    Decoder::trusting(Code::new(fec(data, parity)))
 }
 
 /// So many groups of packets that all differ, starting with the first of a session.
@@ -129,20 +129,48 @@ fn a_packet_that_differs_from_what_was_rebuilt_ends_all_repair() {
 }
 
 #[test]
+fn nothing_is_rebuilt_before_the_shape_is_proven_and_then_what_was_held_up() {
+    let packets = groups(10, 3, 3);
+    let mut decoder = Decoder::new(Some(Code::new(fec(10, 3))));
+    assert_eq!(accept(&mut decoder, without(&packets[..13], &[4, 7])), NONE);
+    assert_eq!(accept(&mut decoder, &packets[13..14]), [4, 7]);
+    assert_eq!(decoder.counters().recovered, 2);
+    // The surplus parity packet was not needed, and agrees.
+    assert_eq!(accept(&mut decoder, &packets[10..13]), NONE);
+    assert_eq!(accept(&mut decoder, without(&packets[14..], &[20])), [20]);
+    assert_eq!(decoder.counters().errors, 0);
+}
+
+#[test]
+fn a_peer_of_another_shape_is_recognised_whatever_is_lost_at_first() {
+    // We presume 3/1. Of the peer's 2/1 only what fits that arrives, then everything.
+    let packets = groups(2, 1, 12);
+    let mut decoder = Decoder::new(Some(Code::new(fec(3, 1))));
+    assert_eq!(
+        accept(&mut decoder, [0, 1, 4, 6, 9, 10, 11].map(|at| &packets[at])),
+        NONE
+    );
+    assert_eq!(decoder.shape(), Some(fec(3, 1)));
+    assert_eq!(
+        accept(&mut decoder, without(&packets[12..], &[27])),
+        [27],
+        "after two periods"
+    );
+    assert_eq!(decoder.shape(), Some(fec(2, 1)));
+}
+
+#[test]
 fn a_peer_that_counts_from_zero_again_is_followed() {
     let mut decoder = decoder(10, 3);
     let packets = groups(10, 3, 1_540);
     accept(&mut decoder, &packets);
     assert_eq!(decoder.counters().newest, 1_539);
-    // The first two packets are taken for stragglers, so they count as lost.
-    assert_eq!(
-        accept(&mut decoder, without(&packets[..13], &[4])),
-        [0, 1, 4]
-    );
+    // The first two packets are taken for stragglers, so they count as lost; the shape has to be proven again.
+    assert_eq!(accept(&mut decoder, without(&packets[..13], &[4])), NONE);
     assert_eq!(decoder.counters().newest, 0);
     assert_eq!(
-        accept(&mut decoder, without(&packets[13..26], &[13, 22])),
-        [13, 22]
+        accept(&mut decoder, without(&packets[13..26], &[22])),
+        [0, 1, 4, 22]
     );
 }
 

@@ -49,15 +49,10 @@ impl Pair {
 impl Session {
     /// The next frame as (command, stream, payload length).
     fn frame(&mut self, now: Instant) -> Option<(u8, u32, usize)> {
-        let mut out = Vec::new();
-        let sent = self.poll_transmit(now, &mut out);
-        sent.then(|| {
-            (
-                out[1],
-                u32::from_le_bytes(out[4..8].try_into().unwrap()),
-                out.len() - 8,
-            )
-        })
+        let frame = self.poll_transmit(now)?;
+        let out = frame.as_ref();
+        let stream = u32::from_le_bytes(out[4..8].try_into().unwrap());
+        Some((out[1], stream, out.len() - 8))
     }
 
     pub(super) fn frames(&mut self, now: Instant) -> Vec<(u8, u32, usize)> {
@@ -86,15 +81,16 @@ impl Session {
 /// Carries frames over as long as there are any and the receiver takes them.
 fn deliver(now: Instant, from: &mut Session, to: &mut Session) -> bool {
     let mut moved = false;
-    let mut wire = Vec::new();
-    while to.wants_input() && from.poll_transmit(now, &mut wire) {
-        let taken = to.handle_input(now, &wire).unwrap();
+    while to.wants_input()
+        && let Some(frame) = from.poll_transmit(now)
+    {
+        let wire = frame.as_ref();
+        let taken = to.handle_input(now, wire).unwrap();
         assert_eq!(
             taken,
             wire.len(),
             "the tests here fill the budget with whole frames only"
         );
-        wire.clear();
         moved = true;
     }
     moved
