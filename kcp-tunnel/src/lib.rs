@@ -4,7 +4,8 @@
 //! adds. Below them are the layers between a TCP connection and a KCP session, each usable on its
 //! own: [`qpp`] (optional) on every stream, [`smux`] for many streams in one session, [`snappy`]
 //! (unless turned off) below. [`config`] reads kcptun's settings, [`snmp`] writes its statistics,
-//! [`status`] tells what runs.
+//! [`status`] tells what runs,
+//! and [`monitor`] shows it.
 
 mod backoff;
 mod cli;
@@ -13,6 +14,7 @@ pub mod config;
 mod drain;
 mod layout;
 pub mod link;
+pub mod monitor;
 mod outbox;
 pub mod program;
 pub mod qpp;

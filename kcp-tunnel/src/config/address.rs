@@ -78,6 +78,14 @@ impl Endpoint {
     }
 }
 
+impl HostPort {
+    /// Whether only this machine can connect to it.
+    pub fn is_loopback(&self) -> bool {
+        let address = self.host.parse::<std::net::IpAddr>();
+        self.host == "localhost" || address.is_ok_and(|address| address.is_loopback())
+    }
+}
+
 impl HostPorts {
     /// Reads `host:port` or `host:min-max`, ports from 1 on. The host is all before the last colon.
     ///

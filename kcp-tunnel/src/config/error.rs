@@ -72,6 +72,9 @@ pub enum ConfigError {
         /// What to use instead.
         instead: &'static str,
     },
+    /// What `kcp-tunnel stats` reads is for this machine only.
+    #[error("status must be a loopback address or a unix socket, not {0:?}")]
+    StatusNotLocal(String),
     /// The configuration file cannot be read.
     #[error("cannot read {path:?}: {error}")]
     File {

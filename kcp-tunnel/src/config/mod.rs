@@ -11,6 +11,7 @@
 
 mod address;
 mod error;
+pub(crate) mod explain;
 mod names;
 mod settings;
 
@@ -130,6 +131,11 @@ pub struct TunnelConfig {
     pub log: Option<PathBuf>,
     /// Whether the opening and closing of streams is kept out of the log. Flag `quiet`.
     pub quiet: bool,
+    /// Where `kcp-tunnel stats` finds this tunnel: a loopback address or a unix socket; `None` for
+    /// nowhere. Flag `status`.
+    pub status: Option<Endpoint>,
+    /// Where Prometheus finds this tunnel; `None` for nowhere. Flag `metrics`.
+    pub metrics: Option<Endpoint>,
     /// Whose defaults were used, and whose statistics are written. Flag `compat`, default 2026.
     pub generation: Generation,
 }
@@ -331,6 +337,8 @@ impl Settings {
                 .filter(|path| !path.is_empty())
                 .map(PathBuf::from),
             quiet: self.switch("quiet"),
+            status: self.status()?,
+            metrics: self.optional_endpoint("metrics")?,
             generation: self.generation(),
             key,
         })
@@ -436,6 +444,23 @@ impl Settings {
         let count = self.count("QPPCount")?;
         warnings.extend(qpp::weaknesses(&key.0, count).into_iter().map(Warning::Qpp));
         Ok(Some(count))
+    }
+
+    fn optional_endpoint(&self, name: &'static str) -> Result<Option<Endpoint>, ConfigError> {
+        match self.text(name) {
+            "" => Ok(None),
+            _ => self.endpoint(name).map(Some),
+        }
+    }
+
+    fn status(&self) -> Result<Option<Endpoint>, ConfigError> {
+        let endpoint = self.optional_endpoint("status")?;
+        match &endpoint {
+            Some(Endpoint::Tcp(address)) if !address.is_loopback() => {
+                Err(ConfigError::StatusNotLocal(address.host.clone()))
+            }
+            Some(Endpoint::Tcp(_) | Endpoint::Unix(_)) | None => Ok(endpoint),
+        }
     }
 
     fn snmp(&self) -> Result<Option<SnmpLog>, ConfigError> {

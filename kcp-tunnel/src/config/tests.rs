@@ -73,6 +73,8 @@ fn the_clients_defaults_are_those_of_kcptun_2026() {
         sessions: NonZeroU16::MIN,
         expiry: None,
         tunnel: TunnelConfig {
+            status: None,
+            metrics: None,
             key: Key("it's a secrect".to_owned()),
             crypt: Crypt::Aes,
             mode: Mode::Fast,

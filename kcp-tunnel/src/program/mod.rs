@@ -1,8 +1,10 @@
 //! The command line: which program is meant, and how it runs until it is told to stop.
 
+mod check;
 mod logging;
 mod signals;
 mod startup;
+mod stats;
 
 use core::time::Duration;
 use std::ffi::OsString;
@@ -17,9 +19,11 @@ use tracing::{error, info, warn};
 
 use crate::client::Client;
 use crate::config::{
-    self, ClientConfig, Command, ConfigError, KEY_VARIABLE, ServerConfig, TunnelConfig, Warning,
+    self, ClientConfig, Command, ConfigError, Endpoint, KEY_VARIABLE, ServerConfig, TunnelConfig,
+    Warning,
 };
 use crate::link::{UdpDialer, transport_config};
+use crate::monitor;
 use crate::server::Server;
 use crate::snmp;
 use crate::sockets::{Acceptor, local_addrs};
@@ -94,6 +98,8 @@ fn run_command(word: &str, args: impl Iterator<Item = String>) -> Result<(), Fai
             Command::Help(flags) => print(&server_help(&flags)),
             Command::Version => print(VERSION),
         },
+        "check-config" => check::run(args),
+        "stats" => stats::run(args),
         "help" | "-h" | "-help" | "--help" => print(HELP),
         "version" | "-v" | "-version" | "--version" => print(VERSION),
         word => Err(Failure::Usage(format!("no command is called {word:?}"))),
@@ -160,6 +166,7 @@ async fn run_tunnel<T: Tunnel>(
     mut signals: Signals,
     failed: impl Future<Output = String>,
 ) -> Result<(), String> {
+    serve_monitors(tunnel, config).await?;
     let generation = config.generation;
     if let Some(log) = config.snmp.clone() {
         let (path, tunnel) = (log.path.clone(), tunnel.clone());
@@ -197,6 +204,28 @@ async fn run_tunnel<T: Tunnel>(
         () = async { while signals.next().await != Signal::Stop {} } => {
             warn!("stopped at once; connections were broken off");
         }
+    }
+    Ok(())
+}
+
+/// Lets others see what the tunnel does, where that is wanted.
+async fn serve_monitors<T: Tunnel>(tunnel: &T, config: &TunnelConfig) -> Result<(), String> {
+    let bind = async |endpoint: &Endpoint| {
+        let acceptor = Acceptor::bind(endpoint)
+            .await
+            .map_err(|error| format!("cannot listen on {endpoint}: {error}"))?;
+        let local = acceptor.local().map_err(|error| error.to_string())?;
+        Ok::<_, String>((acceptor, local))
+    };
+    if let Some(endpoint) = &config.status {
+        let (acceptor, local) = bind(endpoint).await?;
+        info!("status at: {local}");
+        tokio::spawn(monitor::serve_status(tunnel.clone(), acceptor));
+    }
+    if let Some(endpoint) = &config.metrics {
+        let (acceptor, local) = bind(endpoint).await?;
+        info!("metrics at: {local}");
+        tokio::spawn(monitor::serve_metrics(tunnel.clone(), acceptor));
     }
     Ok(())
 }
@@ -262,6 +291,10 @@ Usage: kcp-tunnel COMMAND [flags]
 Commands:
   client    take TCP connections and carry them to a server
   server    take them from clients and connect to a target
+  check-config FILE
+            explain a JSON file of settings, line by line
+  stats ADDRESS
+            show what a running tunnel does, whose flag 'status' has this address
   version   show the version
 
 'kcp-tunnel COMMAND --help' shows the flags. Called as kcptun-client or kcptun-server, the program

@@ -26,7 +26,7 @@ fn log(lines: Vec<String>, warnings: &[Warning]) {
     }
 }
 
-fn client_lines(config: &ClientConfig, local: &Endpoint) -> Vec<String> {
+pub(super) fn client_lines(config: &ClientConfig, local: &Endpoint) -> Vec<String> {
     let mut lines = vec![
         format!("listening on: {local}"),
         format!("remote address: {}", config.remote),
@@ -54,7 +54,7 @@ fn server_lines(config: &ServerConfig, bound: &[SocketAddr]) -> Vec<String> {
     lines
 }
 
-fn tunnel_lines(tunnel: &TunnelConfig) -> Vec<String> {
+pub(super) fn tunnel_lines(tunnel: &TunnelConfig) -> Vec<String> {
     let tuning = tunnel.tuning;
     let on = |on: bool| if on { "on" } else { "off" };
     let mut lines = vec![

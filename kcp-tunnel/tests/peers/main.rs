@@ -6,10 +6,10 @@
 
 #![cfg(target_os = "linux")]
 
+mod back;
 mod big;
 mod http;
 mod matrix;
 mod process;
-mod restarts;
 mod traffic;
 mod tunnel;

@@ -56,6 +56,16 @@ const BOTH: &[Case<TunnelConfig>] = &[
                 period: secs(60),
             })
     }),
+    (
+        "status",
+        "127.0.0.1:1",
+        |c| matches!(&c.status, Some(Endpoint::Tcp(at)) if at.port == 1),
+    ),
+    (
+        "metrics",
+        "[::]:9",
+        |c| matches!(&c.metrics, Some(Endpoint::Tcp(at)) if at.port == 9),
+    ),
     ("log", "/a/b.log", |c| {
         c.log == Some(PathBuf::from("/a/b.log"))
     }),

@@ -1,9 +1,11 @@
 //! Ends that are killed and come back.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
 
 use crate::process::within;
 use crate::traffic::{Load, exchange};
@@ -42,7 +44,9 @@ async fn a_client_comes_back(client: Make, server: Make) {
     carries("after", &tunnel, &target).await;
 }
 
-/// Our client keeps what it has accepted, and finds the server that is back.
+/// Our client keeps what it has accepted, and carries it to the server that is back.
+///
+/// It notices that the server is another one as kcptun does, by the silence above KCP.
 async fn our_client_finds_a_server_that_is_back(server: Make) {
     let Some((mut tunnel, target)) = start(Make::Ours, server).await else {
         return;
@@ -52,6 +56,8 @@ async fn our_client_finds_a_server_that_is_back(server: Make) {
     let mut meanwhile = TcpStream::connect(tunnel.local).await.unwrap();
     tunnel.restart_server().await;
     let mut late = TcpStream::connect(tunnel.local).await.unwrap();
+    let replaced = within("another session", tunnel.client.says("session 2 opened")).await;
+    assert!(replaced.is_some(), "{}", tunnel.client.last_words());
     for (name, app) in [
         ("before", &mut early),
         ("meanwhile", &mut meanwhile),
@@ -59,23 +65,30 @@ async fn our_client_finds_a_server_that_is_back(server: Make) {
     ] {
         app.write_all(name.as_bytes()).await.unwrap();
     }
-    // Those that were carried to the old server are not heard of again at the target.
-    let mut answered = Vec::new();
-    while answered.len() < 3 {
-        let (mut socket, _) = within("a connection to the target", target.accept())
-            .await
-            .unwrap();
-        let mut name = [0; 16];
-        let len = within("its first bytes", socket.read(&mut name))
-            .await
-            .unwrap();
-        if len > 0 {
-            answered.push(String::from_utf8(name[..len].to_vec()).unwrap());
+    // A connection that was carried to the old server is not heard of again at the target.
+    let mut arrived = BTreeSet::new();
+    let mut reading = JoinSet::new();
+    let all = async {
+        while arrived.len() < 3 {
+            tokio::select! {
+                accepted = target.accept() => {
+                    let (mut socket, _) = accepted.unwrap();
+                    reading.spawn(async move {
+                        let mut name = [0; 16];
+                        let len = socket.read(&mut name).await.unwrap_or_default();
+                        (String::from_utf8(name[..len].to_vec()).unwrap(), socket)
+                    });
+                }
+                Some(read) = reading.join_next() => {
+                    let (name, _) = read.unwrap();
+                    arrived.extend(Some(name).filter(|name| !name.is_empty()));
+                }
+            }
         }
-    }
-    answered.sort_unstable();
-    assert_eq!(answered, ["after", "before", "meanwhile"]);
-    carries("after", &tunnel, &target).await;
+    };
+    within("three connections at the target", all).await;
+    let expected = ["after", "before", "meanwhile"].map(str::to_owned);
+    assert_eq!(arrived, BTreeSet::from(expected));
 }
 
 /// A client of kcptun's notices that its server has come back by the silence, after half a minute or a whole.
@@ -118,22 +131,20 @@ async fn a_client_of_kcptun_2026_comes_back() {
     a_client_comes_back(Make::Kcptun2026, Make::Ours).await;
 }
 
+// Silence takes a minute: those that wait for it wait together.
+
 #[tokio::test]
-async fn a_server_of_kcptun_2021_that_is_back_is_found() {
-    our_client_finds_a_server_that_is_back(Make::Kcptun2021).await;
+async fn a_server_of_kcptun_that_is_back_is_found() {
+    tokio::join!(
+        our_client_finds_a_server_that_is_back(Make::Kcptun2021),
+        our_client_finds_a_server_that_is_back(Make::Kcptun2026)
+    );
 }
 
 #[tokio::test]
-async fn a_server_of_kcptun_2026_that_is_back_is_found() {
-    our_client_finds_a_server_that_is_back(Make::Kcptun2026).await;
-}
-
-#[tokio::test]
-async fn a_client_of_kcptun_2021_finds_our_server_again() {
-    a_client_finds_our_server_that_is_back(Make::Kcptun2021).await;
-}
-
-#[tokio::test]
-async fn a_client_of_kcptun_2026_finds_our_server_again() {
-    a_client_finds_our_server_that_is_back(Make::Kcptun2026).await;
+async fn clients_of_kcptun_find_our_server_again() {
+    tokio::join!(
+        a_client_finds_our_server_that_is_back(Make::Kcptun2021),
+        a_client_finds_our_server_that_is_back(Make::Kcptun2026)
+    );
 }
