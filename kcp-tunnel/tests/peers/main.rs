@@ -10,6 +10,7 @@ mod back;
 mod big;
 mod http;
 mod matrix;
+#[allow(dead_code, reason = "the benchmark uses the rest")]
 mod process;
 mod traffic;
 mod tunnel;

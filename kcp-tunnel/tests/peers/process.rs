@@ -74,6 +74,29 @@ impl Process {
         self.child.kill().await.unwrap();
     }
 
+    /// Processor time that it has used, to a hundredth of a second.
+    pub(crate) fn cpu(&self) -> Duration {
+        let stat = self.proc("stat");
+        // The name, in parentheses, may have spaces; user and system time are the fields 14 and 15.
+        let (_, fields) = stat.rsplit_once(')').unwrap();
+        let fields: Vec<&str> = fields.split_whitespace().collect();
+        let ticks = |field: &str| field.parse::<u64>().unwrap();
+        Duration::from_millis(10 * (ticks(fields[11]) + ticks(fields[12])))
+    }
+
+    /// Memory that it has in use.
+    pub(crate) fn resident_bytes(&self) -> u64 {
+        let status = self.proc("status");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let kibibytes = line.unwrap().trim().trim_end_matches(" kB");
+        kibibytes.parse::<u64>().unwrap() << 10
+    }
+
+    fn proc(&self, file: &str) -> String {
+        let id = self.child.id().unwrap();
+        std::fs::read_to_string(format!("/proc/{id}/{file}")).unwrap()
+    }
+
     /// The last that it said.
     pub(crate) fn last_words(&self) -> String {
         let lines = self.log.lines.lock().unwrap();

@@ -125,7 +125,8 @@ impl Setup {
         }
     }
 
-    async fn listen(&self, target: SocketAddr) -> (Process, SocketAddr) {
+    /// Starts the server, at an address that is free.
+    pub(crate) async fn listen(&self, target: SocketAddr) -> (Process, SocketAddr) {
         loop {
             let remote = free_udp_addr();
             if let Some(server) = self.listen_at(remote, target).await {
@@ -158,7 +159,8 @@ impl Setup {
         Some(server)
     }
 
-    async fn dial(&self, remote: SocketAddr) -> (Process, SocketAddr) {
+    /// Starts the client of a server at `remote`.
+    pub(crate) async fn dial(&self, remote: SocketAddr) -> (Process, SocketAddr) {
         let command = self.client.command(Role::Client);
         let mut command = command.expect("the caller has asked whether it is here");
         command
