@@ -5,10 +5,10 @@
 //!
 //! Without names all are run. Needs a quiet machine, the Debian package `kcptun`, and 4,096 open files.
 
-#[allow(dead_code, reason = "the tests use the rest")]
+#[allow(dead_code, clippy::unwrap_used, reason = "parts of tests")]
 #[path = "../tests/peers/process.rs"]
 mod process;
-#[allow(dead_code, reason = "the tests use the rest")]
+#[allow(dead_code, clippy::unwrap_used, reason = "parts of tests")]
 #[path = "../tests/peers/tunnel.rs"]
 mod tunnel;
 

@@ -1,5 +1,7 @@
 //! A running tunnel as seen from outside, and files of settings explained.
 
+#![allow(clippy::unwrap_used, reason = "all of this is a test")]
+
 use std::process::{Output, Stdio};
 use std::time::Duration;
 

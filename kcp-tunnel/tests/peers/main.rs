@@ -5,6 +5,7 @@
 //! environment they fail.
 
 #![cfg(target_os = "linux")]
+#![allow(clippy::unwrap_used, reason = "all of this is a test")]
 
 mod back;
 mod big;

@@ -68,7 +68,7 @@ async fn cell(
     codes: &[Codes],
 ) -> Result<(), String> {
     let smuxver = ["1", "2"][choice % 2];
-    let compressed = choice / 2 % 2 == 0;
+    let compressed = (choice / 2).is_multiple_of(2);
     let sessions = ["1", "8"][choice / 4 % 2];
     let mode = ["fast", "fast2", "fast3", "normal"][choice % 4];
     let mut flags = vec![
