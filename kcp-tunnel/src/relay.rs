@@ -36,8 +36,9 @@ pub(crate) trait Far: AsyncRead + AsyncWrite + Unpin + Send {
     /// Waits for something to read and appends it to `into`. Returns how many bytes; 0 at the end.
     fn poll_take(&mut self, cx: &mut Context<'_>, into: &mut Waiting) -> Poll<io::Result<usize>>;
 
-    /// Says that `count` of the bytes which `poll_take` gave have gone to the application.
-    fn release(&self, count: usize);
+    /// Says that `count` of the bytes which `poll_take` gave have gone to the application, and gives
+    /// back what they were in.
+    fn release(&self, count: usize, emptied: Vec<Block>);
 
     /// How the peer ends streams.
     fn peer(&self) -> Peer;
@@ -52,8 +53,8 @@ impl Far for Stream {
         Self::poll_take(self, cx, MOST_TAKEN, |block| into.push(block))
     }
 
-    fn release(&self, count: usize) {
-        Self::release(self, count);
+    fn release(&self, count: usize, emptied: Vec<Block>) {
+        Self::release(self, count, emptied);
     }
 
     fn peer(&self) -> Peer {
@@ -77,8 +78,8 @@ impl Far for Qpp<Stream> {
         })
     }
 
-    fn release(&self, count: usize) {
-        self.get_ref().release(count);
+    fn release(&self, count: usize, emptied: Vec<Block>) {
+        self.get_ref().release(count, emptied);
     }
 
     fn peer(&self) -> Peer {
@@ -107,6 +108,8 @@ pub(crate) struct Relay<L, F> {
     /// What came from the stream and the application has yet to take.
     waiting: Waiting,
     close_wait: Duration,
+    /// The session was lost for what the application sends; what has arrived can still be read.
+    lost: Option<io::Error>,
     /// Until when one direction goes on after the other has ended, with a peer that does not know
     /// half-closed streams.
     closing: Option<Pin<Box<Sleep>>>,
@@ -137,7 +140,10 @@ enum Down {
 
 /// Bytes that wait for the application, as they lay in the stream.
 #[derive(Debug, Default)]
-pub(crate) struct Waiting(VecDeque<Block>);
+pub(crate) struct Waiting {
+    blocks: VecDeque<Block>,
+    emptied: Vec<Block>,
+}
 
 impl<L: Connection, F: Far> Relay<L, F> {
     /// A relay that has moved nothing yet. `close_wait`: kcptun's `closewait`, for peers that do not
@@ -150,6 +156,7 @@ impl<L: Connection, F: Far> Relay<L, F> {
             down: Down::Copying,
             waiting: Waiting::default(),
             close_wait,
+            lost: None,
             closing: None,
             sent: 0,
             received: 0,
@@ -164,7 +171,10 @@ impl<L: Connection, F: Far> Relay<L, F> {
     /// Whether the application has neither sent nor received anything nor closed: it can be moved
     /// to another session without knowing.
     pub(crate) fn is_unused(&self) -> bool {
-        self.sent == 0 && self.received == 0 && self.up == Up::Copying && self.down == Down::Copying
+        self.sent == 0
+            && self.received == 0
+            && (self.up == Up::Copying || self.lost.is_some())
+            && self.down == Down::Copying
     }
 
     /// Bytes of the application sent, and received for it.
@@ -185,7 +195,8 @@ impl<L: Connection, F: Far> Relay<L, F> {
             return Poll::Ready(end);
         }
         if self.up == Up::Ended && self.down == Down::Ended {
-            return Poll::Ready(End::Finished);
+            let lost = self.lost.take();
+            return Poll::Ready(lost.map_or(End::Finished, End::Session));
         }
         match &mut self.closing {
             Some(closing) => closing.as_mut().poll(cx).map(|()| End::Finished),
@@ -203,7 +214,10 @@ impl<L: Connection, F: Far> Relay<L, F> {
                             self.up = Up::Discarding;
                             continue;
                         }
-                        Err(error) => return Poll::Ready(Err(End::Session(error))),
+                        Err(error) => {
+                            self.up_is_lost(error);
+                            continue;
+                        }
                     };
                     let (local, far) = (&mut self.local, &mut self.far);
                     let copied = with_scratch(|scratch| {
@@ -221,10 +235,10 @@ impl<L: Connection, F: Far> Relay<L, F> {
                         len => self.sent += len as u64,
                     }
                 }
-                Up::Finishing => {
-                    ready!(Pin::new(&mut self.far).poll_shutdown(cx)).map_err(End::Session)?;
-                    self.up = Up::Ended;
-                }
+                Up::Finishing => match ready!(Pin::new(&mut self.far).poll_shutdown(cx)) {
+                    Ok(()) => self.up = Up::Ended,
+                    Err(error) => self.up_is_lost(error),
+                },
                 Up::Discarding => {
                     let local = &mut self.local;
                     let discarded = with_scratch(|scratch| {
@@ -240,6 +254,12 @@ impl<L: Connection, F: Far> Relay<L, F> {
                 Up::Ended => return Poll::Ready(Ok(())),
             }
         }
+    }
+
+    /// Nothing that the application sends arrives any more.
+    fn up_is_lost(&mut self, error: io::Error) {
+        self.up = Up::Ended;
+        self.lost = Some(error);
     }
 
     /// The application sends no more.
@@ -258,7 +278,9 @@ impl<L: Connection, F: Far> Relay<L, F> {
             match self.down {
                 Down::Copying => {
                     while let Some(written) = self.waiting.poll_write(&mut self.local, cx) {
-                        self.far.release(ready!(written).map_err(End::Local)?);
+                        let written = ready!(written).map_err(End::Local)?;
+                        let emptied = core::mem::take(&mut self.waiting.emptied);
+                        self.far.release(written, emptied);
                     }
                     let taken = self.far.poll_take(cx, &mut self.waiting);
                     match ready!(taken).map_err(End::Session)? {
@@ -300,7 +322,7 @@ impl<L: Connection, F: Far> Relay<L, F> {
 
 impl Waiting {
     fn push(&mut self, block: Block) {
-        self.0.push_back(block);
+        self.blocks.push_back(block);
     }
 
     /// Writes once, unless nothing waits. Returns how many bytes were taken.
@@ -311,7 +333,7 @@ impl Waiting {
     ) -> Option<Poll<io::Result<usize>>> {
         let mut slices = [IoSlice::new(&[]); MOST_SLICES];
         let mut count = 0;
-        for (slice, block) in slices.iter_mut().zip(&self.0) {
+        for (slice, block) in slices.iter_mut().zip(&self.blocks) {
             *slice = IoSlice::new(block.as_ref());
             count += 1;
         }
@@ -331,17 +353,17 @@ impl Waiting {
     }
 
     fn advance(&mut self, mut count: usize) {
-        while let Some(first) = self.0.front_mut() {
+        while let Some(first) = self.blocks.front_mut() {
             let len = first.as_ref().len();
             if count < len {
                 first.advance(count);
                 return;
             }
             count -= len;
-            self.0.pop_front();
+            self.emptied.extend(self.blocks.pop_front());
         }
         // An idle connection holds nothing.
-        self.0 = VecDeque::new();
+        self.blocks = VecDeque::new();
     }
 }
 

@@ -261,6 +261,57 @@ mod tests {
         }
     }
 
+    /// Counts nothing.
+    #[derive(Clone)]
+    struct Idle;
+
+    impl Tunnel for Idle {
+        fn status(&self) -> crate::status::Status {
+            unreachable!("the log has no use for it")
+        }
+
+        async fn counters(&self) -> Counters {
+            counters()
+        }
+
+        async fn stop(&self, _: core::time::Duration) -> bool {
+            unreachable!("the log stops nothing")
+        }
+    }
+
+    fn noon() -> Zoned {
+        let date = jiff::civil::date(2026, 1, 2).at(12, 0, 0, 0);
+        date.to_zoned(TimeZone::UTC).unwrap()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_file_grows_by_a_line_per_period_behind_one_header() {
+        let directory =
+            std::env::temp_dir().join(format!("kcp-tunnel-snmp-{}", std::process::id()));
+        std::fs::create_dir_all(&directory).unwrap();
+        let log = SnmpLog {
+            path: directory.join("snmp-20060102.log").display().to_string(),
+            period: core::time::Duration::from_secs(10),
+        };
+        for lines in [3, 6] {
+            let write = write_log(log.clone(), Generation::Y2026, Idle, noon);
+            let time = core::time::Duration::from_secs(35);
+            assert!(tokio::time::timeout(time, write).await.is_err());
+            let text = std::fs::read_to_string(directory.join("snmp-20260102.log")).unwrap();
+            let row = csv_row(
+                Generation::Y2026,
+                noon().timestamp().as_second(),
+                &counters(),
+            );
+            let expected = csv_header(Generation::Y2026) + &row.repeat(lines);
+            assert_eq!(text, expected);
+        }
+        std::fs::remove_dir_all(&directory).unwrap();
+        // From now on it cannot be written, which is told once.
+        let error = write_log(log, Generation::Y2026, Idle, noon).await;
+        assert_eq!(error.kind(), io::ErrorKind::NotFound);
+    }
+
     #[test]
     fn the_files_columns_are_those_of_each_year() {
         let common = "Unix,BytesSent,BytesReceived,MaxConn,ActiveOpens,PassiveOpens,CurrEstab,InErrs,\

@@ -102,10 +102,15 @@ impl Stream {
         })
     }
 
-    /// Says that `count` of the bytes which [`poll_take`](Self::poll_take) gave were read.
-    pub fn release(&self, count: usize) {
-        self.shared
-            .with(|state| state.session.release(self.id, count));
+    /// Says that `count` of the bytes which [`poll_take`](Self::poll_take) gave were read, and gives
+    /// blocks back that are `emptied`.
+    pub fn release(&self, count: usize, emptied: impl IntoIterator<Item = Block>) {
+        self.shared.with(|state| {
+            state.session.release(self.id, count);
+            for block in emptied {
+                state.session.recycle(block);
+            }
+        });
     }
 
     fn poll_write_slices<'a>(

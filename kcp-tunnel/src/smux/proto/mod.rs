@@ -7,6 +7,7 @@
 mod frame;
 mod greeting;
 mod liveness;
+mod news;
 mod outgoing;
 mod queue;
 mod session;
@@ -14,6 +15,7 @@ mod stream;
 
 pub use frame::StreamId;
 pub use greeting::Peer;
+pub use news::{Event, Readable, Role, Taken};
 pub use outgoing::Frame;
 pub use queue::Block;
-pub use session::{Event, Readable, Role, Session, Taken};
+pub use session::Session;

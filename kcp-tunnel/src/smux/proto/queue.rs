@@ -22,6 +22,34 @@ pub(super) struct ByteQueue {
     len: usize,
 }
 
+/// Blocks that were read and can be filled again: memory that goes back to the system with every
+/// read comes back at the price of page faults.
+#[derive(Debug, Default)]
+pub(super) struct Spare(Vec<Vec<u8>>);
+
+impl Spare {
+    /// Keeps a block, unless there are enough or it is small.
+    pub(super) fn put(&mut self, block: Block) {
+        let Block { mut bytes, .. } = block;
+        if bytes.capacity() >= MAX_BLOCK && self.0.len() < MAX_SPARE {
+            bytes.clear();
+            self.0.push(bytes);
+        }
+    }
+
+    /// Gives all memory back.
+    pub(super) fn clear(&mut self) {
+        self.0 = Vec::new();
+    }
+
+    fn take(&mut self, capacity: usize) -> Vec<u8> {
+        let full = capacity == MAX_BLOCK;
+        full.then(|| self.0.pop())
+            .flatten()
+            .unwrap_or_else(|| Vec::with_capacity(capacity))
+    }
+}
+
 impl AsRef<[u8]> for Block {
     fn as_ref(&self) -> &[u8] {
         &self.bytes[self.start..]
@@ -42,8 +70,8 @@ impl Block {
 }
 
 impl ByteQueue {
-    /// Appends `bytes`.
-    pub(super) fn push(&mut self, mut bytes: &[u8]) {
+    /// Appends `bytes`, in blocks of `spare` if there are any.
+    pub(super) fn push(&mut self, mut bytes: &[u8], spare: &mut Spare) {
         while !bytes.is_empty() {
             if self
                 .blocks
@@ -51,7 +79,7 @@ impl ByteQueue {
                 .is_none_or(|block| block.len() == block.capacity())
             {
                 let capacity = (self.len + bytes.len()).clamp(MIN_BLOCK, MAX_BLOCK);
-                self.blocks.push_back(Vec::with_capacity(capacity));
+                self.blocks.push_back(spare.take(capacity));
             }
             let block = self
                 .blocks
@@ -113,6 +141,9 @@ const MIN_BLOCK: usize = 512;
 /// Largest block.
 const MAX_BLOCK: usize = 16 * 1_024;
 
+/// Spare blocks of a session: about what its driver reads at once, twice.
+const MAX_SPARE: usize = 8;
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -128,7 +159,7 @@ mod tests {
     #[test]
     fn single_bytes_cost_no_more_than_one_large_push() {
         let mut queue = ByteQueue::default();
-        (0..1_000_000_u32).for_each(|i| queue.push(&i.to_le_bytes()[..1]));
+        (0..1_000_000_u32).for_each(|i| queue.push(&i.to_le_bytes()[..1], &mut Spare::default()));
         assert!(
             queue.allocated() <= 1_000_000 + MAX_BLOCK,
             "{}",
@@ -139,7 +170,7 @@ mod tests {
     #[test]
     fn memory_is_given_back_as_bytes_leave() {
         let mut queue = ByteQueue::default();
-        queue.push(&[1; 1_000_000]);
+        queue.push(&[1; 1_000_000], &mut Spare::default());
         queue.advance(999_999);
         assert!(queue.allocated() <= MAX_BLOCK);
         queue.advance(1);
@@ -150,17 +181,19 @@ mod tests {
     proptest! {
         #[test]
         fn what_goes_in_comes_out(steps in prop::collection::vec((0_usize..5_000, 0_usize..5_000, any::<bool>()), 1..50)) {
-            let mut queue = ByteQueue::default();
+            let (mut queue, mut spare) = (ByteQueue::default(), Spare::default());
             let (mut model, mut out, mut next) = (VecDeque::new(), Vec::new(), 0_u8);
             for (push, take, whole) in steps {
                 let bytes: Vec<u8> = (0..push).map(|_| { next = next.wrapping_add(1); next }).collect();
-                queue.push(&bytes);
+                queue.push(&bytes, &mut spare);
                 model.extend(bytes);
                 let mut take = take.min(queue.len());
                 out.clear();
                 if whole {
                     if let Some(block) = queue.pop() {
                         out.extend_from_slice(block.as_ref());
+                        spare.put(block);
+                        prop_assert!(spare.0.len() <= MAX_SPARE);
                     }
                     prop_assert!(!out.is_empty() || model.is_empty());
                 } else {

@@ -8,53 +8,10 @@ use super::super::error::{OpenError, ProtocolError, SessionError, WriteError};
 use super::frame::{self, Decoder, Item, StreamId};
 use super::greeting::{self, Message, Peer};
 use super::liveness::Liveness;
+use super::news::{Event, Readable, Role, Taken};
 use super::outgoing::Frame;
-use super::queue::Block;
+use super::queue::{Block, Spare};
 use super::stream::{Received, Stream};
-
-/// Which end of the transport this is. The two must differ; nothing else depends on who connected.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Role {
-    /// Its streams have odd numbers, from 3 on.
-    Client,
-    /// Its streams have even numbers, from 2 on.
-    Server,
-}
-
-/// Something that the application waits for has happened.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Event {
-    /// A call of [`Session::accept`] found no stream; now there is one.
-    Incoming,
-    /// A call of [`Session::readable`] found nothing; now there is something, perhaps the end.
-    Readable(StreamId),
-    /// A call of [`Session::write`] or [`Session::poll_flushed`] had to wait and need not any more.
-    Writable(StreamId),
-    /// The peer accepts no more streams: see [`Session::is_peer_leaving`].
-    Leaving,
-}
-
-/// What a stream has to read.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Readable<'a> {
-    /// Some bytes, never none. [`Session::consume`] takes them.
-    Data(&'a [u8]),
-    /// The peer sends no more on this stream.
-    End,
-    /// Nothing yet; [`Event::Readable`] follows.
-    Blocked,
-}
-
-/// What was taken of a stream.
-#[derive(Debug)]
-pub enum Taken {
-    /// Some bytes, never none. [`Session::release`] counts them as read.
-    Data(Block),
-    /// The peer sends no more on this stream.
-    End,
-    /// Nothing yet; [`Event::Readable`] follows.
-    Blocked,
-}
 
 /// One end of a session, and all that a peer can make it hold: streams up to their limits, received
 /// bytes up to the budget, and per stream one flag for each frame that is due.
@@ -84,6 +41,7 @@ pub struct Session {
     decoder: Decoder,
     /// Bytes that may still be received before the application must read.
     budget: usize,
+    spare: Spare,
     liveness: Liveness,
     /// Streams that were closed before all they had written was sent.
     lingering: VecDeque<Lingering>,
@@ -126,6 +84,7 @@ impl Session {
             leaving_due: false,
             decoder: Decoder::new(config.version),
             budget: config.receive_budget,
+            spare: Spare::default(),
             liveness: Liveness::new(now, config.keepalive, config.timeout),
             lingering: VecDeque::new(),
             events: VecDeque::new(),
@@ -178,6 +137,10 @@ impl Session {
         self.liveness.set_listening(now, self.wants_input());
         if let Err(timeout) = self.liveness.handle_timeout(now) {
             self.fail(SessionError::PeerSilent(timeout));
+        }
+        if self.liveness.nop_due() {
+            // Little goes on.
+            self.spare.clear();
         }
         if self.draining.is_some_and(|until| until <= now) {
             self.stop();
@@ -329,6 +292,11 @@ impl Session {
         self.budget += released.unwrap_or(0);
     }
 
+    /// Takes back a block that was read, to fill it again.
+    pub fn recycle(&mut self, block: Block) {
+        self.spare.put(block);
+    }
+
     /// Takes bytes to send on `stream`, as many as there is room for. After none of some,
     /// [`Event::Writable`] follows.
     ///
@@ -345,9 +313,12 @@ impl Session {
     /// # Errors
     /// As [`write`](Self::write).
     pub fn room(&mut self, stream: StreamId) -> Result<usize, WriteError> {
+        // A stream that the peer had closed says so even after the session has ended.
+        let room = self
+            .with_stream(stream, |state, _| state.room())
+            .unwrap_or(Err(WriteError::Finished))?;
         self.check()?;
-        self.with_stream(stream, |state, _| state.room())
-            .unwrap_or(Err(WriteError::Finished))
+        Ok(room)
     }
 
     /// Ends our direction of `stream`: FIN follows what was written. Reading goes on.
@@ -447,7 +418,10 @@ impl Session {
                 self.with_stream(id, |state, config| state.handle_finish(config.half_close));
             }
             Item::Data(id, data) => {
-                match self.with_stream(id, |state, _| state.handle_data(data)) {
+                let mut spare = core::mem::take(&mut self.spare);
+                let received = self.with_stream(id, |state, _| state.handle_data(data, &mut spare));
+                self.spare = spare;
+                match received {
                     Some(Received::Kept) => self.budget -= data.len(),
                     Some(Received::Dropped) | None => {}
                 }

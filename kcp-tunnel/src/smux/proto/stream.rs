@@ -7,7 +7,7 @@ use super::super::config::{Config, Version};
 use super::super::error::WriteError;
 use super::frame::{self, StreamId};
 use super::outgoing::{Frame, Outgoing};
-use super::queue::{Block, ByteQueue};
+use super::queue::{Block, ByteQueue, Spare};
 
 /// State of one stream.
 #[derive(Debug)]
@@ -88,11 +88,11 @@ impl Stream {
     // What the peer said.
 
     /// Data from the peer.
-    pub(super) fn handle_data(&mut self, data: &[u8]) -> Received {
+    pub(super) fn handle_data(&mut self, data: &[u8], spare: &mut Spare) -> Received {
         if self.abandoned || self.peer_finished {
             return Received::Dropped;
         }
-        self.input.push(data);
+        self.input.push(data, spare);
         Received::Kept
     }
 

@@ -84,7 +84,7 @@ proptest! {
         noise in prop::collection::vec(any::<u8>(), 0..40),
     ) {
         let version = if v2 { Version::V2 } else { Version::V1 };
-        let config = Config::new(version).buffers(20_000, 10_000).unwrap().accept_backlog(3).max_streams(4);
+        let config = Config::new(version).buffers(20_000, 10_000).unwrap().accept_backlog(3).max_streams(4).announce(v2);
         let now = Instant::now();
         let mut server = Session::new(Role::Server, config, now);
         let mut input = Vec::new();
