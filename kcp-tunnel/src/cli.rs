@@ -441,4 +441,15 @@ mod tests {
             assert_eq!(names.len(), count);
         }
     }
+
+    #[test]
+    fn the_readme_names_every_flag_and_key() {
+        let readme = include_str!("../README.md");
+        for flag in FLAGS {
+            for name in [flag.name, flag.short, flag.json] {
+                let named = name.is_empty() || readme.contains(&format!("`{name}`"));
+                assert!(named, "{name}");
+            }
+        }
+    }
 }
