@@ -3,7 +3,7 @@
 //!
 //!     cargo bench -p kcp-tunnel --bench tunnel -- [lossy] [loopback] [idle] [stalled]
 //!
-//! Without names all are run. Needs a quiet machine, the Debian package `kcptun`, and 4,096 open files.
+//! Without names all are run. Bytes taken from targets include those in buffers of the kernel. Needs a quiet machine, the Debian package `kcptun`, and 4,096 open files.
 
 #[allow(dead_code, clippy::unwrap_used, reason = "parts of tests")]
 #[path = "../tests/peers/process.rs"]
