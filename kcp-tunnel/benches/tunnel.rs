@@ -3,7 +3,8 @@
 //!
 //!     cargo bench -p kcp-tunnel --bench tunnel -- [lossy] [loopback] [idle] [stalled]
 //!
-//! Without names all are run. Bytes taken from targets include those in buffers of the kernel. Needs a quiet machine, the Debian package `kcptun`, and 4,096 open files.
+//! Without names all are run. Needs a quiet machine, the Debian package `kcptun`, and 4,096 open files. Memory is
+//! that of the processes; the bytes that stalled targets got rid of are mostly in buffers of the kernel.
 
 #[allow(dead_code, clippy::unwrap_used, reason = "parts of tests")]
 #[path = "../tests/peers/process.rs"]
