@@ -1,11 +1,12 @@
 //! Finds Go and builds the programs, each once per process and one at a time.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::{Once, OnceLock};
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 use super::{GoPeer, PeerOptions};
 
@@ -29,14 +30,16 @@ pub(super) enum Recipe {
     Peer(Release),
     Grpc,
     Rpcx,
+    Kcptun,
 }
 
 impl Recipe {
-    const ALL: [Self; 4] = [
+    const ALL: [Self; 5] = [
         Self::Peer(Release::Current),
         Self::Peer(Release::Old),
         Self::Grpc,
         Self::Rpcx,
+        Self::Kcptun,
     ];
 
     const fn program(self) -> &'static str {
@@ -45,21 +48,23 @@ impl Recipe {
             Self::Peer(Release::Old) => "kcppeer-5.6.1",
             Self::Grpc => "grpcpeer",
             Self::Rpcx => "rpcxpeer",
+            Self::Kcptun => "kcptun2026",
         }
     }
 
-    /// A Go module can hold only one release of another. So the old kcp-go has its own list of modules, and rpcx, whose
-    /// modules ask for others than we do, a module of its own.
+    /// A Go module can hold only one release of another. So the old kcp-go has its own list of modules, and rpcx and the
+    /// tunnel, whose modules ask for others, have modules of their own.
     const fn module(self) -> &'static str {
         match self {
             Self::Peer(_) | Self::Grpc => SOURCE,
             Self::Rpcx => concat!(env!("CARGO_MANIFEST_DIR"), "/go/rpcx"),
+            Self::Kcptun => concat!(env!("CARGO_MANIFEST_DIR"), "/go-kcptun"),
         }
     }
 
     const fn build_flags(self) -> &'static [&'static str] {
         match self {
-            Self::Peer(Release::Current) | Self::Grpc => &[],
+            Self::Peer(Release::Current) | Self::Grpc | Self::Kcptun => &[],
             Self::Peer(Release::Old) => &["-modfile=go-561.mod", "-tags=kcp561"],
             Self::Rpcx => &["-tags=kcp"],
         }
@@ -67,7 +72,7 @@ impl Recipe {
 
     const fn package(self) -> &'static str {
         match self {
-            Self::Peer(_) | Self::Rpcx => ".",
+            Self::Peer(_) | Self::Rpcx | Self::Kcptun => ".",
             Self::Grpc => "./grpcpeer",
         }
     }
@@ -84,7 +89,7 @@ impl Recipe {
         match built.get_or_init(|| build(self)) {
             Ok(program) => Some(program),
             Err(missing) => {
-                skip(missing);
+                skip(missing, "tests against Go peers");
                 None
             }
         }
@@ -116,6 +121,17 @@ impl Go {
     pub async fn dial(self, addr: SocketAddr, options: &PeerOptions) -> GoPeer {
         GoPeer::dial(self.program, addr, options).await
     }
+}
+
+/// The program `kcptun2026`, a tunnel on the libraries of kcptun as they were in January 2026; `None` without Go, or if
+/// Go cannot fetch its modules.
+///
+/// Its first argument is `client` or `server`, the others are kcptun's flags.
+///
+/// # Panics
+/// If it does not compile, and instead of `None` with `KCP_INTEROP_REQUIRED=1`.
+pub fn kcptun_of_2026() -> Option<&'static Path> {
+    Recipe::Kcptun.find()
 }
 
 /// Builds next to the running test, so that the result is in the target directory wherever that is. The error
@@ -165,14 +181,19 @@ fn has_modules(recipe: Recipe) -> bool {
     command.output().is_ok_and(|output| output.status.success())
 }
 
-/// Past the capture of the test harness, for a test that does nothing should not look like one that passed.
-fn skip(missing: &str) {
-    static SAID: Once = Once::new();
+/// Says once what is missing for `tests`.
+///
+/// # Panics
+/// If `KCP_INTEROP_REQUIRED=1` asks for every peer.
+pub fn skip(missing: &str, tests: &str) {
+    static SAID: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
     let required = std::env::var_os(REQUIRED).is_some_and(|value| value == "1");
     assert!(!required, "{missing}, and {REQUIRED}=1");
-    SAID.call_once(|| {
-        let line = format!("SKIPPED: {missing}: tests against Go peers do nothing\n");
+    let line = format!("SKIPPED: {missing}: {tests} do nothing\n");
+    let mut said = SAID.lock().unwrap_or_else(PoisonError::into_inner);
+    if said.insert(line.clone()) {
+        // Past the capture of the test harness, for a test that does nothing should not look like one that passed.
         // Who closed standard error does not want to hear it.
         let _ = io::stderr().write_all(line.as_bytes());
-    });
+    }
 }
