@@ -20,7 +20,7 @@ use super::chunk::{Chunk, Pool};
 use super::crypto::Nonces;
 use super::deadlines::Deadlines;
 use super::fec::Code;
-use super::path::Path;
+use super::path::{Path, QUARANTINE};
 use super::session::Session;
 use crate::config::{Config, Mtu, Window};
 use crate::error::{SendError, SessionError};
@@ -104,6 +104,14 @@ pub enum Change {
     ParityLimit(usize),
 }
 
+/// What remains of an address without sessions for a while.
+#[derive(Clone, Copy, Debug)]
+struct Departed {
+    at: Time,
+    /// Our protected packets go on with this number: the peer could take them for late ones otherwise.
+    next_group: u32,
+}
+
 /// All sessions of one socket.
 #[derive(Debug)]
 pub struct Hub {
@@ -119,6 +127,8 @@ pub struct Hub {
     per_ip: HashMap<IpAddr, u32, RandomState>,
     tombstones: HashMap<(SocketAddr, u32), Time, RandomState>,
     tombstone_order: VecDeque<(SocketAddr, u32)>,
+    /// Addresses whose last session has ended lately: each has a tombstone.
+    departed: HashMap<SocketAddr, Departed, RandomState>,
     generation: u32,
     /// Sessions with something to send, served in turn.
     ready: VecDeque<u32>,
@@ -152,7 +162,8 @@ impl Hub {
             by_addr: HashMap::with_hasher(hashing.clone()),
             by_conv: HashMap::with_hasher(hashing.clone()),
             per_ip: HashMap::with_hasher(hashing.clone()),
-            tombstones: HashMap::with_hasher(hashing),
+            tombstones: HashMap::with_hasher(hashing.clone()),
+            departed: HashMap::with_hasher(hashing),
             tombstone_order: VecDeque::new(),
             generation: 0,
             ready: VecDeque::new(),
@@ -174,7 +185,12 @@ impl Hub {
             return None;
         }
         self.stats.active_opens += 1;
-        let index = self.insert(now, peer, conv);
+        let index = self.insert(now, peer, conv, |path, sessions| {
+            // Our own peers go on numbering while one of their sessions lives.
+            path.sessions
+                .iter()
+                .any(|&index| sessions[index as usize].session.is_alive())
+        });
         self.file(now, index);
         Some(self.key(index))
     }
@@ -201,6 +217,13 @@ impl Hub {
                 Some(_) | None => {
                     self.tombstones.remove(&oldest);
                     self.tombstone_order.pop_front();
+                    let (peer, _) = oldest;
+                    if let Some(departed) = self.departed.get(&peer)
+                        && (now.since(departed.at) >= TOMBSTONE
+                            || self.tombstones.len() >= MAX_TOMBSTONES)
+                    {
+                        self.departed.remove(&peer);
+                    }
                 }
             }
         }
@@ -528,13 +551,24 @@ impl Hub {
         self.deadlines.set(index, entry.session.poll_timeout());
     }
 
-    fn insert(&mut self, now: Time, peer: SocketAddr, conv: u32) -> u32 {
-        let (config, code) = (&self.config, &self.code);
-        let paths = &mut self.paths;
-        let path = *self.by_addr.entry(peer).or_insert_with(|| {
-            let layout = config.layout(config.mtu);
-            paths.insert(Path::new(peer, layout, code.clone(), config)) as u32
-        });
+    /// `goes_on`: whether the peer goes on with the numbers of its protected packets that the path has seen.
+    fn insert(
+        &mut self,
+        now: Time,
+        peer: SocketAddr,
+        conv: u32,
+        goes_on: impl FnOnce(&Path, &Slab<Entry>) -> bool,
+    ) -> u32 {
+        let path = match self.by_addr.get(&peer) {
+            Some(&path) => {
+                let known = &mut self.paths[path as usize];
+                if known.newest_heard().is_some() && !goes_on(known, &self.sessions) {
+                    known.quarantine(now);
+                }
+                path
+            }
+            None => self.add_path(now, peer),
+        };
         let mss = self.paths[path as usize].layout().mss();
         self.generation = self.generation.wrapping_add(1);
         let index = self.sessions.insert(Entry {
@@ -550,6 +584,20 @@ impl Hub {
         self.by_conv.insert((path, conv), index);
         *self.per_ip.entry(peer.ip()).or_default() += 1;
         self.stats.max_sessions = self.stats.max_sessions.max(self.sessions.len() as u64);
+        index
+    }
+
+    fn add_path(&mut self, now: Time, peer: SocketAddr) -> u32 {
+        let config = &self.config;
+        let layout = config.layout(config.mtu);
+        let departed = self.departed.remove(&peer);
+        let first = departed.map_or(0, |departed| departed.next_group);
+        let mut path = Path::new(peer, layout, self.code.clone(), config, first);
+        if departed.is_some_and(|departed| now.since(departed.at) < QUARANTINE) {
+            path.quarantine(now);
+        }
+        let index = self.paths.insert(path) as u32;
+        self.by_addr.insert(peer, index);
         index
     }
 
@@ -569,6 +617,11 @@ impl Hub {
             let path = self.paths.remove(entry.path as usize);
             self.stats.sessions.add(&path.counters());
             self.by_addr.remove(&peer);
+            let departed = Departed {
+                at: now,
+                next_group: path.next_group(),
+            };
+            self.departed.insert(peer, departed);
         }
         if let Some(count) = self.per_ip.get_mut(&peer.ip()) {
             *count -= 1;

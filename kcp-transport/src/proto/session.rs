@@ -556,6 +556,11 @@ impl Session {
         }
     }
 
+    /// Whether its peer was heard and its handle is still there.
+    pub(crate) fn is_alive(&self) -> bool {
+        self.heard && self.state == State::Open
+    }
+
     /// Whether the handle is gone and the session only finishes what was written.
     pub(crate) fn is_closing(&self) -> bool {
         self.state != State::Open

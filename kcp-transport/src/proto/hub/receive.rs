@@ -94,10 +94,11 @@ impl Hub {
     /// Gives a packet to the path's decoder, and what it rebuilds to the sessions. Data packets were delivered before:
     /// the code's state never decides whether they count.
     fn repair(&mut self, now: Time, path: u32, protected: &[u8]) {
-        let mut decoder = self.paths[path as usize]
-            .decoder
-            .take()
-            .unwrap_or_else(|| Decoder::new(None));
+        let known = &mut self.paths[path as usize];
+        if !known.may_repair(now) {
+            return;
+        }
+        let mut decoder = known.decoder.take().unwrap_or_else(|| Decoder::new(None));
         let (sessions, by_conv) = (&mut self.sessions, &self.by_conv);
         let taker = |sessions: &Slab<Entry>, rebuilt: &[u8]| {
             let index = *by_conv.get(&(path, packet::first_conv(rebuilt)?))?;
@@ -157,7 +158,11 @@ impl Hub {
         }
         self.stats.passive_opens += 1;
         self.backlog += 1;
-        let index = self.insert(now, peer, conv);
+        let number = packet.number();
+        let index = self.insert(now, peer, conv, |path, _| {
+            let newest = path.newest_heard().unwrap_or_default();
+            number.is_some_and(|number| number.wrapping_sub(newest).cast_signed() > 0)
+        });
         let entry = &mut self.sessions[index as usize];
         entry.accepted = true;
         entry.session.notices_mut().accepted = true;

@@ -98,7 +98,11 @@ async fn calls_during_a_restart_fail_or_succeed_but_none_hangs(world: World) {
     tokio::time::sleep(ms(200)).await;
     server.shut_down().await;
     let _server = rebind(&world, addr).await;
-    client.clone().echo(packet(1)).await.unwrap();
+    // Whoever dialled while the old server left may have a connection that died with it: that call fails, and the next
+    // one dials anew.
+    if client.clone().echo(packet(1)).await.is_err() {
+        client.clone().echo(packet(1)).await.unwrap();
+    }
     stop.send_replace(true);
     for (answered, failed) in callers.join_all().await {
         assert!(answered > 0);
