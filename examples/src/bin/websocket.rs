@@ -36,7 +36,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let listener = Listener::bind("127.0.0.1:0", config.clone()).await?;
     let address = listener.local_addr();
     let app = Router::new().route("/shout", any(upgrade));
-    tokio::spawn(async move { axum::serve(AxumListener::from(listener), app).await });
+    tokio::spawn(async move { axum::serve(AxumListener::from(listener.bare()), app).await });
 
     // Any stream will do for tungstenite: here a whole session.
     let session = Connector::new(config).connect(address).await?;
