@@ -49,6 +49,20 @@ examples! {
     websocket() says "is anyone there? -> IS ANYONE THERE?", "goodbye: Close";
 }
 
+#[tokio::test]
+async fn the_demo_works_without_multiplexing() {
+    let small = [
+        "--size", "1", "--calls", "10", "--delay", "5", "--loss", "2",
+    ];
+    let (status, output) = run(
+        env!("CARGO_BIN_EXE_demo"),
+        &[&small[..], &["--no-mux"]].concat(),
+    )
+    .await;
+    assert!(status.success(), "{status}\n{output}");
+    assert!(output.contains("Nothing was lost, nothing was wrong"));
+}
+
 /// Programs that only make sense together.
 const PAIRED: &[&str] = &["rpcx_client", "rpcx_server"];
 

@@ -8,12 +8,16 @@ use std::pin::Pin;
 use axum::extract::connect_info::Connected;
 use axum::serve::IncomingStream;
 use futures_core::Stream;
-use kcp_transport::Listener;
+use kcp_transport::mux::MuxIncoming;
+use kcp_transport::{Bare, Incoming, KcpStream, Listener};
 use tracing::warn;
 
+use crate::ends::IntoIncoming;
 use crate::info::{KcpConnectInfo, KcpIo};
 
 /// A listener for `axum::serve`.
+///
+/// `AxumListener::from(listener)` is multiplexed, for clients that are; `AxumListener::from(listener.bare())` is not.
 ///
 /// Handlers get [`ConnectInfo`](axum::extract::ConnectInfo)`<`[`KcpConnectInfo`]`>` if the router is served with
 /// `into_make_service_with_connect_info::<KcpConnectInfo>()`.
@@ -24,7 +28,7 @@ use crate::info::{KcpConnectInfo, KcpIo};
 /// use axum::routing::get;
 /// use http_body_util::BodyExt;
 /// use kcp_hyper::{AxumListener, KcpConnectInfo};
-/// use kcp_transport::{Config, Connector, Listener};
+/// use kcp_transport::{Config, Listener};
 ///
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -40,7 +44,7 @@ use crate::info::{KcpConnectInfo, KcpIo};
 ///
 /// # #[cfg(feature = "client")]
 /// # {
-/// let client = kcp_hyper::client::<_, String>(Connector::new(Config::default()));
+/// let client = kcp_hyper::client::<_, String>(Config::default());
 /// let answer = client.get(uri).await?.into_body().collect().await?.to_bytes();
 /// assert_eq!(answer, "hello 127.0.0.1, at a loss of 0");
 /// # }
@@ -55,7 +59,7 @@ pub struct AxumListener<S> {
 }
 
 impl<S> AxumListener<S> {
-    /// Serves the connections of `incoming`, which come in at `local_addr`.
+    /// Serves the connections of `incoming` as they are, which come in at `local_addr`.
     pub fn new(incoming: S, local_addr: SocketAddr) -> Self {
         Self {
             incoming: Some(incoming),
@@ -64,10 +68,17 @@ impl<S> AxumListener<S> {
     }
 }
 
-impl From<Listener> for AxumListener<kcp_transport::Incoming> {
+impl From<Listener> for AxumListener<MuxIncoming<Incoming, KcpStream>> {
     fn from(listener: Listener) -> Self {
         let local_addr = listener.local_addr();
-        Self::new(listener.incoming(), local_addr)
+        Self::new(listener.into_incoming(), local_addr)
+    }
+}
+
+impl From<Bare<Incoming>> for AxumListener<Incoming> {
+    fn from(Bare(incoming): Bare<Incoming>) -> Self {
+        let local_addr = incoming.listener().local_addr();
+        Self::new(incoming, local_addr)
     }
 }
 

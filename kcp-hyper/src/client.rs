@@ -8,6 +8,7 @@ use hyper_util::client::legacy::{Builder, Client};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 
 use crate::connector::Connector;
+use crate::ends::IntoConnector;
 
 /// How long an idle HTTP/1 connection stays in the pool.
 ///
@@ -26,7 +27,7 @@ const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// An HTTP/1 client that pools its connections.
 ///
-/// It opens `http` URIs with a host and a port. For other settings, `https` among them, give a [`Connector`] to a
+/// Multiplexed unless `connector` says otherwise, see [`IntoConnector`]. It opens `http` URIs with a host and a port. For other settings, `https` among them, give a [`Connector`] to a
 /// [`client_builder`].
 ///
 /// ```
@@ -34,7 +35,7 @@ const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(10);
 /// # use hyper::body::Incoming;
 /// # use hyper::service::service_fn;
 /// # use hyper::{Request, Response};
-/// # use kcp_transport::{Config, Connector, Listener};
+/// # use kcp_transport::{Config, Listener};
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// # let config = Config::default();
@@ -42,10 +43,10 @@ const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(10);
 /// # let uri = format!("http://{}/", listener.local_addr());
 /// # let hello = async |_: Request<Incoming>| Ok::<_, Infallible>(Response::new(String::new()));
 /// # #[cfg(feature = "server")]
-/// # tokio::spawn(kcp_hyper::serve(listener.incoming(), service_fn(hello)));
+/// # tokio::spawn(kcp_hyper::serve(listener, service_fn(hello)));
 /// # #[cfg(feature = "server")]
 /// # {
-/// let client = kcp_hyper::client(Connector::new(config));
+/// let client = kcp_hyper::client(config);
 /// let request = Request::post(uri).body("some text".to_string())?;
 /// let response = client.request(request).await?;
 /// assert!(response.status().is_success());
@@ -55,9 +56,10 @@ const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(10);
 /// # Ok(())
 /// # }
 /// ```
-pub fn client<C, B>(connector: C) -> Client<Connector<C>, B>
+pub fn client<C, B>(connector: C) -> Client<Connector<C::Connector>, B>
 where
-    Connector<C>: Connect + Clone,
+    C: IntoConnector,
+    Connector<C::Connector>: Connect + Clone,
     B: Body + Send,
     B::Data: Send,
 {
@@ -67,9 +69,10 @@ where
 /// An HTTP/2 client, with one connection to each peer.
 ///
 /// As [`client`] in every other respect.
-pub fn http2_client<C, B>(connector: C) -> Client<Connector<C>, B>
+pub fn http2_client<C, B>(connector: C) -> Client<Connector<C::Connector>, B>
 where
-    Connector<C>: Connect + Clone,
+    C: IntoConnector,
+    Connector<C::Connector>: Connect + Clone,
     B: Body + Send,
     B::Data: Send,
 {

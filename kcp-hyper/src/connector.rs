@@ -10,6 +10,7 @@ use http::uri::Scheme;
 use tokio::net::lookup_host;
 use tower_service::Service;
 
+use crate::ends::IntoConnector;
 use crate::error::ConnectError;
 use crate::io::HyperIo;
 
@@ -30,7 +31,7 @@ type BoxError = Box<dyn std::error::Error + Send + Sync>;
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let config = Config::default().connect_probe(Duration::from_millis(50));
-/// let connector = kcp_hyper::Connector::new(kcp_transport::Connector::new(config));
+/// let connector = kcp_hyper::Connector::new(config);
 /// let client: Client<_, String> = Client::builder(TokioExecutor::new()).build(connector);
 /// let nobody_there = std::net::UdpSocket::bind("127.0.0.1:0")?;
 /// let uri = format!("http://{}/", nobody_there.local_addr()?);
@@ -46,10 +47,11 @@ pub struct Connector<C> {
 }
 
 impl<C> Connector<C> {
-    /// Resolves for `inner`.
-    pub fn new(inner: C) -> Self {
+    /// Resolves for `inner`, which is multiplexed unless it says otherwise. Any service that makes connections for
+    /// addresses is given as [`Bare`](kcp_transport::Bare)`(service)`.
+    pub fn new(inner: impl IntoConnector<Connector = C>) -> Self {
         Self {
-            inner,
+            inner: inner.into_connector(),
             http2: false,
             enforce_http: true,
         }
@@ -162,6 +164,8 @@ mod tests {
     use std::io;
     use std::sync::{Arc, Mutex};
 
+    use kcp_transport::Bare;
+
     use super::*;
 
     /// Opens nothing but one address, and remembers what it was asked for.
@@ -188,7 +192,7 @@ mod tests {
     }
 
     fn only(addr: &str) -> Connector<Only> {
-        Connector::new(Only(addr.parse().unwrap(), Arc::default()))
+        Connector::new(Bare(Only(addr.parse().unwrap(), Arc::default())))
     }
 
     async fn open(connector: &mut Connector<Only>, uri: &str) -> Result<SocketAddr, ConnectError> {

@@ -16,26 +16,32 @@
 //! use hyper::body::Incoming;
 //! use hyper::service::service_fn;
 //! use hyper::{Request, Response};
-//! use kcp_transport::{Config, Connector, Listener};
+//! use kcp_transport::{Config, Listener};
 //!
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let listener = Listener::bind("127.0.0.1:0", Config::default()).await?;
 //! let uri = format!("http://{}/", listener.local_addr());
 //! let hello = async |_: Request<Incoming>| Ok::<_, Infallible>(Response::new("hello".to_string()));
-//! tokio::spawn(kcp_hyper::serve(listener.incoming(), service_fn(hello)));
+//! tokio::spawn(kcp_hyper::serve(listener, service_fn(hello)));
 //!
-//! let client = kcp_hyper::client::<_, String>(Connector::new(Config::default()));
+//! let client = kcp_hyper::client::<_, String>(Config::default());
 //! let response = client.get(uri.parse()?).await?;
 //! assert_eq!(response.into_body().collect().await?.to_bytes(), "hello");
 //! # Ok(())
 //! # }
 //! ```
 //!
-//! So every connection is a session. Over a bare session a body must tell its length, or be chunked, for KCP has no end of
-//! stream; and a connection that the peer has closed looks idle. HTTP/1 is better off multiplexed, at both ends:
-//! `kcp_hyper::client(Connector::new(config).mux(MuxConfig::default()))`, and
-//! `kcp_hyper::serve(listener.mux(MuxConfig::default()), service)`.
+//! # Multiplexed, unless both ends say `bare`
+//!
+//! A configuration, a connector or a listener given by itself is multiplexed: connections are streams of one session, and
+//! each end learns at once when the other closes one. `connector.mux(config)` and `listener.mux(config)` do that with other
+//! settings. `Connector::new(config).bare()` and `listener.bare()` make every connection a session: then a body must tell its
+//! length, or be chunked, for KCP has no end of stream, and a connection that the peer has closed looks idle.
+//!
+//! Both ends must do the same, for nothing is negotiated. Ends that disagree cannot read each other: connections break
+//! with an error as soon as one end sees what it cannot parse, and otherwise when pings or the idle timeout give up, a minute
+//! at most by default. Nothing is taken for an answer.
 
 #[cfg(feature = "axum")]
 mod axum;
@@ -43,6 +49,7 @@ mod axum;
 mod client;
 #[cfg(feature = "client")]
 mod connector;
+mod ends;
 #[cfg(feature = "client")]
 mod error;
 mod info;
@@ -57,6 +64,9 @@ pub use crate::axum::AxumListener;
 pub use client::{client, client_builder, http2_client};
 #[cfg(feature = "client")]
 pub use connector::Connector;
+#[cfg(feature = "client")]
+pub use ends::IntoConnector;
+pub use ends::IntoIncoming;
 #[cfg(feature = "client")]
 pub use error::ConnectError;
 pub use info::{KcpConnectInfo, KcpIo};

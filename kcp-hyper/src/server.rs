@@ -16,6 +16,7 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tracing::{debug, warn};
 
+use crate::ends::IntoIncoming;
 use crate::info::KcpIo;
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -29,7 +30,7 @@ const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Serves every connection of `incoming` with a clone of `service`: HTTP/1 and HTTP/2, whatever the client begins with,
 /// upgrades included.
 ///
-/// Every request has [`KcpConnectInfo`](crate::KcpConnectInfo) in its extensions. Clients that are silent are found by
+/// Multiplexed unless `incoming` says otherwise, see [`IntoIncoming`]. Every request has [`KcpConnectInfo`](crate::KcpConnectInfo) in its extensions. Clients that are silent are found by
 /// HTTP/2 pings after 30 s; an HTTP/1 client has 30 s from one request to the headers of the next.
 ///
 /// Completes when `incoming` has ended and every connection after it. Dropping the future ends all connections, but for
@@ -38,7 +39,7 @@ const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(10);
 /// The [crate's documentation](crate) has an example.
 pub async fn serve<I, IO, S, B>(incoming: I, service: S)
 where
-    I: Stream<Item = io::Result<IO>>,
+    I: IntoIncoming<Incoming: Stream<Item = io::Result<IO>>>,
     IO: KcpIo + Unpin + Send + 'static,
     S: Service<Request<Incoming>, Response = Response<B>> + Clone + Send + 'static,
     S::Future: Send + 'static,
@@ -48,7 +49,7 @@ where
     B::Error: Into<BoxError>,
 {
     let mut server = Server::new(service);
-    server.accept(incoming, pending()).await;
+    server.accept(incoming.into_incoming(), pending()).await;
     server.connections.join_all().await;
 }
 
@@ -72,7 +73,7 @@ where
 /// let hello = async |_: Request<Incoming>| Ok::<_, Infallible>(Response::new("hello".to_string()));
 /// let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
 /// let server = tokio::spawn(kcp_hyper::serve_with_shutdown(
-///     listener.incoming(),
+///     listener,
 ///     service_fn(hello),
 ///     async { drop(stopped.await) },
 ///     Duration::from_secs(10),
@@ -89,7 +90,7 @@ pub async fn serve_with_shutdown<I, IO, S, B, F>(
     drain: Duration,
 ) -> usize
 where
-    I: Stream<Item = io::Result<IO>>,
+    I: IntoIncoming<Incoming: Stream<Item = io::Result<IO>>>,
     IO: KcpIo + Unpin + Send + 'static,
     S: Service<Request<Incoming>, Response = Response<B>> + Clone + Send + 'static,
     S::Future: Send + 'static,
@@ -100,7 +101,7 @@ where
     F: Future<Output = ()>,
 {
     let mut server = Server::new(service);
-    server.accept(incoming, signal).await;
+    server.accept(incoming.into_incoming(), signal).await;
     server.drain(drain).await
 }
 

@@ -3,7 +3,7 @@
 use std::task::{Context, Poll};
 
 use http::Uri;
-use kcp_hyper::ConnectError;
+use kcp_hyper::{ConnectError, IntoConnector};
 use tower_service::Service;
 
 /// Makes connections for `Endpoint::connect_with_connector`, out of any service that makes them for addresses.
@@ -26,7 +26,7 @@ use tower_service::Service;
 /// # let (_, health) = tonic_health::server::health_reporter();
 /// # let server = Server::builder().add_service(health);
 /// # tokio::spawn(server.serve_with_incoming(kcp_tonic::incoming(listener)));
-/// let connector = kcp_tonic::Connector::new(kcp_transport::Connector::new(Config::default()));
+/// let connector = kcp_tonic::Connector::new(Config::default());
 /// let channel = endpoint
 ///     .http2_keep_alive_interval(Duration::from_secs(5))
 ///     .keep_alive_while_idle(true)
@@ -40,8 +40,9 @@ use tower_service::Service;
 pub struct Connector<C>(kcp_hyper::Connector<C>);
 
 impl<C> Connector<C> {
-    /// Resolves for `inner`.
-    pub fn new(inner: C) -> Self {
+    /// Resolves for `inner`, which is multiplexed unless it says otherwise. Any service that makes connections for
+    /// addresses is given as [`Bare`](kcp_transport::Bare)`(service)`.
+    pub fn new(inner: impl IntoConnector<Connector = C>) -> Self {
         Self(kcp_hyper::Connector::new(inner).enforce_http(false))
     }
 }

@@ -4,6 +4,8 @@ use std::future::Future;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use kcp_hyper::IntoConnector;
+use kcp_transport::Bare;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tonic::transport::{Channel, Endpoint, Error};
 use tower_service::Service;
@@ -19,14 +21,15 @@ const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What tonic's `Endpoint` gains: channels over KCP.
 ///
-/// `connector` is any service that makes connections to addresses: `kcp_transport`'s own, or one wrapped around it. Each
-/// method applies [`kcp_defaults`](Self::kcp_defaults) first.
+/// `connector` is a configuration or a connector, multiplexed unless it says otherwise: see [`IntoConnector`], and the
+/// [crate](crate) for what the server must do. Each method applies [`kcp_defaults`](Self::kcp_defaults) first.
 ///
 /// ```
 /// # use kcp_transport::Listener;
 /// # use tonic::transport::Server;
 /// use kcp_tonic::EndpointExt;
 /// use kcp_transport::{Config, Connector};
+/// use kcp_transport::mux::MuxConfig;
 /// use tonic::transport::Endpoint;
 /// use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
 ///
@@ -37,7 +40,8 @@ const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(10);
 /// # let (_, health) = tonic_health::server::health_reporter();
 /// # let server = Server::builder().add_service(health);
 /// # tokio::spawn(server.serve_with_incoming(kcp_tonic::incoming(listener)));
-/// let connector = Connector::new(Config::default());
+/// // Made once, so that both channels are streams of one session.
+/// let connector = Connector::new(Config::default()).mux(MuxConfig::default());
 /// let at_once = endpoint.connect_kcp(connector.clone()).await?;
 /// let with_the_first_call = endpoint.connect_kcp_lazy(connector);
 /// for channel in [at_once, with_the_first_call] {
@@ -60,16 +64,18 @@ pub trait EndpointExt: Sized {
     ///
     /// # Errors
     /// If the URI cannot be resolved, or the connector fails.
-    fn connect_kcp<C: Dial>(
+    fn connect_kcp<C: IntoConnector<Connector: Dial>>(
         &self,
         connector: C,
     ) -> impl Future<Output = Result<Channel, Error>> + Send;
 
     /// A channel that connects with its first call.
-    fn connect_kcp_lazy<C: Dial>(&self, connector: C) -> Channel;
+    fn connect_kcp_lazy<C: IntoConnector<Connector: Dial>>(&self, connector: C) -> Channel;
 
     /// A pool of `k` channels, at least one, each with a session of its own. Each connects with its first call.
-    fn connect_kcp_pool<C: Dial + Sessions>(&self, connector: C, k: usize) -> ChannelPool;
+    fn connect_kcp_pool<C>(&self, connector: C, k: usize) -> ChannelPool
+    where
+        C: IntoConnector<Connector: Dial + Sessions>;
 }
 
 impl EndpointExt for Endpoint {
@@ -79,30 +85,31 @@ impl EndpointExt for Endpoint {
             .keep_alive_while_idle(true)
     }
 
-    fn connect_kcp<C: Dial>(
+    fn connect_kcp<C: IntoConnector<Connector: Dial>>(
         &self,
         connector: C,
     ) -> impl Future<Output = Result<Channel, Error>> + Send {
         let endpoint = self.clone().kcp_defaults();
-        async move {
-            endpoint
-                .connect_with_connector(Connector::new(connector))
-                .await
-        }
+        let connector = Connector::new(connector);
+        async move { endpoint.connect_with_connector(connector).await }
     }
 
-    fn connect_kcp_lazy<C: Dial>(&self, connector: C) -> Channel {
+    fn connect_kcp_lazy<C: IntoConnector<Connector: Dial>>(&self, connector: C) -> Channel {
         self.clone()
             .kcp_defaults()
             .connect_with_connector_lazy(Connector::new(connector))
     }
 
-    fn connect_kcp_pool<C: Dial + Sessions>(&self, connector: C, k: usize) -> ChannelPool {
+    fn connect_kcp_pool<C>(&self, connector: C, k: usize) -> ChannelPool
+    where
+        C: IntoConnector<Connector: Dial + Sessions>,
+    {
         ChannelPool::new(
             connector
+                .into_connector()
                 .sessions(k.max(1))
                 .into_iter()
-                .map(|connector| self.connect_kcp_lazy(connector)),
+                .map(|connector| self.connect_kcp_lazy(Bare(connector))),
         )
     }
 }

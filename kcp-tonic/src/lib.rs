@@ -8,7 +8,7 @@
 //!
 //! ```
 //! use kcp_tonic::EndpointExt;
-//! use kcp_transport::{Config, Connector, Listener};
+//! use kcp_transport::{Config, Listener};
 //! use tonic::transport::{Endpoint, Server};
 //! use tonic_health::pb::HealthCheckRequest;
 //! use tonic_health::pb::health_client::HealthClient;
@@ -24,16 +24,22 @@
 //!
 //! // The client: `connect_kcp` instead of `connect`.
 //! let channel = Endpoint::from_shared(format!("http://{address}"))?
-//!     .connect_kcp(Connector::new(Config::default()))
+//!     .connect_kcp(Config::default())
 //!     .await?;
 //! HealthClient::new(channel).check(HealthCheckRequest::default()).await?;
 //! # Ok(())
 //! # }
 //! ```
 //!
-//! So every channel is a session. To share one, with other channels or other protocols, multiplex at both ends:
-//! `connect_kcp(Connector::new(config).mux(MuxConfig::default()))`, and
-//! `Incoming::new(listener.mux(MuxConfig::default()))`.
+//! # Multiplexed, unless both ends say `bare`
+//!
+//! A configuration, a connector or a listener given by itself is multiplexed: a channel is a stream of a session, and each
+//! end learns at once when the other closes. Channels share a session if they are made with clones of one
+//! `connector.mux(config)`. With `connect_kcp(Connector::new(config).bare())` and `incoming(listener.bare())` a channel is a
+//! session, whose end shows by silence only.
+//!
+//! Both ends must do the same, for nothing is negotiated. Ends that disagree cannot read each other: calls fail with an
+//! error as soon as one end sees what it cannot parse, and otherwise when pings give up, after 30 s by default.
 //!
 //! A dead peer shows by HTTP/2 pings, which `EndpointExt` turns on; calls under way then fail with `Unavailable`, and the
 //! next call connects anew.
@@ -45,6 +51,6 @@ mod server;
 
 pub use connector::Connector;
 pub use endpoint::{Dial, EndpointExt};
-pub use kcp_hyper::{ConnectError, KcpConnectInfo, KcpIo};
+pub use kcp_hyper::{ConnectError, IntoConnector, IntoIncoming, KcpConnectInfo, KcpIo};
 pub use pool::{ChannelPool, PoolBody, PoolFuture, Sessions};
 pub use server::{Incoming, ServerIo, incoming, remote_addr};

@@ -29,7 +29,7 @@ use tower_service::Service;
 /// # use kcp_transport::Listener;
 /// # use tonic::transport::{Endpoint, Server};
 /// use kcp_tonic::EndpointExt;
-/// use kcp_transport::{Config, Connector};
+/// use kcp_transport::Config;
 /// use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
 ///
 /// # #[tokio::main(flavor = "current_thread")]
@@ -39,7 +39,7 @@ use tower_service::Service;
 /// # let (_, health) = tonic_health::server::health_reporter();
 /// # let server = Server::builder().add_service(health);
 /// # tokio::spawn(server.serve_with_incoming(kcp_tonic::incoming(listener)));
-/// let pool = endpoint.connect_kcp_pool(Connector::new(Config::default()), 3);
+/// let pool = endpoint.connect_kcp_pool(Config::default(), 3);
 /// let mut client = HealthClient::new(pool.clone());
 /// let watched = client.watch(HealthCheckRequest::default()).await?;
 /// client.check(HealthCheckRequest::default()).await?; // over another session

@@ -5,18 +5,20 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use futures_core::Stream;
-use kcp_hyper::{KcpConnectInfo, KcpIo};
-use kcp_transport::Listener;
+use kcp_hyper::{IntoIncoming, KcpConnectInfo, KcpIo};
 use pin_project::pin_project;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tonic::transport::server::{Connected, TcpConnectInfo};
 use tonic::{Request, Status};
 
-/// The sessions of `listener`, for `serve_with_incoming` and `serve_with_incoming_shutdown`.
+/// The connections of `listener`, for `serve_with_incoming` and `serve_with_incoming_shutdown`.
+///
+/// Multiplexed, for clients that are; `kcp_tonic::incoming(listener.bare())` is for clients that are not. See
+/// [`IntoIncoming`].
 ///
 /// When a graceful shutdown drops it, no session begins any more; those that live are served to their end.
-pub fn incoming(listener: Listener) -> Incoming<kcp_transport::Incoming> {
-    Incoming::new(listener.incoming())
+pub fn incoming<L: IntoIncoming>(listener: L) -> Incoming<L::Incoming> {
+    Incoming::new(listener.into_incoming())
 }
 
 /// Gives `Request::remote_addr()` the peer's address: an interceptor for the whole server.
@@ -54,8 +56,8 @@ fn connect_info(request: &Request<()>) -> Option<&KcpConnectInfo> {
     plain
 }
 
-/// The connections of any stream, as tonic's server takes them: of a listener's
-/// [`mux`](kcp_transport::Listener::mux), for clients that multiplex.
+/// The connections of any stream as they are, as tonic's server takes them. [`incoming`] multiplexes those of a listener
+/// first.
 ///
 /// Errors are passed on; tonic ignores them and goes on.
 ///

@@ -10,6 +10,7 @@ use std::task::{Context, Poll};
 use tokio::net::{ToSocketAddrs, lookup_host};
 use tower_service::Service;
 
+use crate::bare::Bare;
 use crate::config::Config;
 use crate::endpoint::Endpoint;
 use crate::error::ConnectError;
@@ -135,6 +136,12 @@ impl Connector {
     /// Multiplexes: a service that opens streams over sessions which it keeps for each address.
     pub fn mux(self, config: MuxConfig) -> MuxConnector<Self, SocketAddr> {
         MuxConnector::with_info(self, config, |stream| ConnectionInfo::from(stream))
+    }
+
+    /// Does not multiplex: every connection is a session. For what multiplexes unless it is told otherwise; the server
+    /// must say [`Listener::bare`](crate::Listener::bare).
+    pub fn bare(self) -> Bare<Self> {
+        Bare(self)
     }
 
     fn endpoint_for(&self, peer: SocketAddr) -> io::Result<Endpoint> {

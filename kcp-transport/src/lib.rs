@@ -75,6 +75,8 @@ pub mod proto;
 pub mod stats;
 
 #[cfg(feature = "tokio")]
+mod bare;
+#[cfg(feature = "tokio")]
 mod connector;
 #[cfg(feature = "tokio")]
 mod endpoint;
@@ -95,6 +97,8 @@ pub use proto::crypto::{Cipher, Protection};
 pub use proto::fec::Fec;
 pub use stats::{Discard, EndpointStats, SessionStats};
 
+#[cfg(feature = "tokio")]
+pub use bare::Bare;
 #[cfg(feature = "tokio")]
 pub use connector::Connector;
 #[cfg(feature = "tokio")]

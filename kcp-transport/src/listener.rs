@@ -11,6 +11,7 @@ use futures_core::Stream;
 use tokio::net::{ToSocketAddrs, lookup_host};
 use tokio::sync::mpsc;
 
+use crate::bare::Bare;
 use crate::config::Config;
 use crate::endpoint::{Endpoint, poll_accepted};
 use crate::error::SessionError;
@@ -156,6 +157,12 @@ impl Listener {
         MuxIncoming::with_info(self.incoming(), config, |stream| {
             ConnectionInfo::from(stream)
         })
+    }
+
+    /// The sessions as they are, for peers that do not multiplex. For what multiplexes unless it is told otherwise; the
+    /// client must say [`Connector::bare`](crate::Connector::bare).
+    pub fn bare(self) -> Bare<Incoming> {
+        Bare(self.incoming())
     }
 
     /// The bound address, with the port that the system chose.

@@ -10,7 +10,7 @@ use examples::hello::greeter_client::GreeterClient;
 use examples::hello::greeter_server::{Greeter, GreeterServer};
 use examples::hello::{Greeting, Name};
 use kcp_tonic::{EndpointExt, KcpConnectInfo};
-use kcp_transport::{Cipher, Config, ConfigError, Connector, Listener};
+use kcp_transport::{Cipher, Config, ConfigError, Listener};
 use tonic::transport::{Endpoint, Server};
 use tonic::{Request, Response, Status};
 
@@ -46,7 +46,7 @@ async fn serve(listener: Listener) -> Result<(), tonic::transport::Error> {
 
 async fn call(address: &str) -> Result<(), Box<dyn Error>> {
     let channel = Endpoint::from_shared(format!("http://{address}"))?
-        .connect_kcp(Connector::new(config()?))
+        .connect_kcp(config()?)
         .await?;
     let mut client = GreeterClient::new(channel);
     for name in ["Alice", "Bob"] {

@@ -10,7 +10,7 @@ use examples::hello::greeter_server::{Greeter, GreeterServer};
 use examples::hello::{Greeting, Name};
 use futures_util::future::try_join_all;
 use kcp_tonic::EndpointExt;
-use kcp_transport::{Cipher, Config, Connector, Listener};
+use kcp_transport::{Cipher, Config, Listener};
 use tonic::service::InterceptorLayer;
 use tonic::transport::{Endpoint, Server};
 use tonic::{Request, Response, Status};
@@ -45,7 +45,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     tokio::spawn(server);
 
     // Goes into generated clients as a channel does. Clones share the sessions.
-    let pool = endpoint.connect_kcp_pool(Connector::new(config), SESSIONS);
+    let pool = endpoint.connect_kcp_pool(config, SESSIONS);
     let calls = (0..100).map(|n| {
         let mut client = GreeterClient::new(pool.clone());
         let name = format!("caller {n}");

@@ -10,7 +10,7 @@ use examples::hello::crowd_server::{Crowd, CrowdServer};
 use examples::hello::{Greeting, Name};
 use futures_util::stream::{self, BoxStream, StreamExt, TryStreamExt};
 use kcp_tonic::EndpointExt;
-use kcp_transport::{Cipher, Config, Connector, Listener};
+use kcp_transport::{Cipher, Config, Listener};
 use tokio::sync::oneshot;
 use tonic::transport::{Endpoint, Server};
 use tonic::{Request, Response, Status, Streaming};
@@ -75,7 +75,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         }),
     );
 
-    let mut client = CrowdClient::new(endpoint.connect_kcp(Connector::new(config)).await?);
+    let mut client = CrowdClient::new(endpoint.connect_kcp(config).await?);
     let mut greetings = client
         .greet_in_all_languages(name("Alice"))
         .await?

@@ -11,7 +11,7 @@ use examples::hello::greeter_client::GreeterClient;
 use examples::hello::greeter_server::{Greeter, GreeterServer};
 use examples::hello::{Greeting, Name};
 use kcp_tonic::{EndpointExt, KcpConnectInfo};
-use kcp_transport::{Cipher, Config, Connector, Listener};
+use kcp_transport::{Cipher, Config, Listener};
 use tonic::transport::server::TlsConnectInfo;
 use tonic::transport::{Certificate, ClientTlsConfig, Endpoint, Identity, Server, ServerTlsConfig};
 use tonic::{Request, Response, Status};
@@ -50,7 +50,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .domain_name("greeter.example");
     let channel = Endpoint::from_shared(format!("https://{address}"))?
         .tls_config(tls)?
-        .connect_kcp(Connector::new(config.clone()))
+        .connect_kcp(config.clone())
         .await?;
     let name = || Name {
         name: "Alice".to_owned(),
@@ -65,7 +65,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .domain_name("greeter.example");
     let channel = Endpoint::from_shared(format!("https://{address}"))?
         .tls_config(tls)?
-        .connect_kcp_lazy(Connector::new(config));
+        .connect_kcp_lazy(config);
     let refused = GreeterClient::new(channel).greet(name()).await;
     println!(
         "with another certificate: {}",

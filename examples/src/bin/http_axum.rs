@@ -12,7 +12,7 @@ use http_body_util::{BodyExt, Full};
 use hyper::Request;
 use hyper::header::CONTENT_TYPE;
 use kcp_hyper::{AxumListener, KcpConnectInfo};
-use kcp_transport::{Cipher, Config, Connector, Listener};
+use kcp_transport::{Cipher, Config, Listener};
 use serde_json::{Value, json};
 
 async fn hello(Path(name): Path<String>) -> String {
@@ -45,7 +45,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .into_make_service_with_connect_info::<KcpConnectInfo>();
     tokio::spawn(async move { axum::serve(AxumListener::from(listener), app).await });
 
-    let client = kcp_hyper::client(Connector::new(config));
+    let client = kcp_hyper::client(config);
     let numbers = Request::post(format!("{server}/sum"))
         .header(CONTENT_TYPE, "application/json")
         .body(Full::from("[1, 2, 3]"))?;

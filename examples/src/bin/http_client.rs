@@ -2,6 +2,8 @@
 //!
 //! `cargo run -p examples --bin http_client -- http://127.0.0.1:4000/` from a server with the same passphrase
 //! (`--passphrase`); without a URL it starts one itself.
+//!
+//! Over bare sessions, without multiplexing: both ends say so by `bare`.
 
 use std::convert::Infallible;
 use std::error::Error;
@@ -37,7 +39,7 @@ async fn serve(config: Config) -> Result<Uri, Box<dyn Error>> {
         let text = format!("This is {}.\n", request.uri().path());
         Ok::<_, Infallible>(Response::new(Full::<Bytes>::from(text)))
     };
-    tokio::spawn(kcp_hyper::serve(listener.incoming(), service_fn(page)));
+    tokio::spawn(kcp_hyper::serve(listener.bare(), service_fn(page)));
     Ok(uri)
 }
 
@@ -52,10 +54,11 @@ async fn main() -> Result<(), Box<dyn Error>> {
         Some(url) => url,
         None => serve(config.clone()).await?,
     };
+    let connector = Connector::new(config).bare();
     let client = if args.http2 {
-        kcp_hyper::http2_client::<_, Empty<Bytes>>(Connector::new(config))
+        kcp_hyper::http2_client::<_, Empty<Bytes>>(connector)
     } else {
-        kcp_hyper::client(Connector::new(config))
+        kcp_hyper::client(connector)
     };
     let response = client.get(url).await?;
     eprintln!("{:?} {}", response.version(), response.status());

@@ -2,8 +2,8 @@
 //!
 //! `cargo run -p examples --bin http_hello`
 //!
-//! Multiplexed: every connection is a stream, which ends when HTTP says so. Over bare sessions it works the same, without
-//! `mux` at both ends, but a connection that was closed shows by its silence alone.
+//! Multiplexed: every connection is a stream, which ends when HTTP says so. Over bare sessions, with `bare()`
+//! at both ends, it works the same, but a connection that was closed shows by its silence alone.
 
 use std::convert::Infallible;
 use std::error::Error;
@@ -41,12 +41,13 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let uri = format!("http://{}/hello", listener.local_addr());
     let (stop, stopped) = oneshot::channel::<()>();
     let server = tokio::spawn(kcp_hyper::serve_with_shutdown(
-        listener.mux(MuxConfig::default()),
+        listener,
         service_fn(hello),
         async { drop(stopped.await) },
         Duration::from_secs(10),
     ));
 
+    // Made once, so that both clients share a session.
     let connector = Connector::new(config).mux(MuxConfig::default());
     let http1 = kcp_hyper::client(connector.clone());
     let http2 = kcp_hyper::http2_client(connector);

@@ -10,9 +10,11 @@ use axum::response::Response;
 use axum::routing::any;
 use futures_util::{SinkExt, StreamExt};
 use kcp_hyper::AxumListener;
+use kcp_transport::mux::MuxConfig;
 use kcp_transport::{Cipher, Config, Connector, Listener};
 use tokio_tungstenite::client_async;
 use tokio_tungstenite::tungstenite;
+use tower_service::Service;
 
 async fn upgrade(request: WebSocketUpgrade) -> Response {
     request.on_upgrade(shout_back)
@@ -38,9 +40,10 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let app = Router::new().route("/shout", any(upgrade));
     tokio::spawn(async move { axum::serve(AxumListener::from(listener), app).await });
 
-    // Any stream will do for tungstenite: here a whole session.
-    let session = Connector::new(config).connect(address).await?;
-    let (mut socket, response) = client_async(format!("ws://{address}/shout"), session).await?;
+    // Any stream will do for tungstenite. The server multiplexes, so here it is one of a multiplexed session.
+    let mut connector = Connector::new(config).mux(MuxConfig::default());
+    let stream = connector.call(address).await?;
+    let (mut socket, response) = client_async(format!("ws://{address}/shout"), stream).await?;
     println!("the server answers {}", response.status());
     for text in ["hello", "is anyone there?"] {
         socket.send(tungstenite::Message::text(text)).await?;

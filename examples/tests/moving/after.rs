@@ -17,7 +17,8 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
 use kcp_hyper::AxumListener;
 use kcp_tonic::EndpointExt;
-use kcp_transport::{Config, Connector, Listener};
+use kcp_transport::mux::MuxConfig;
+use kcp_transport::{Config, Listener};
 use tonic::transport::{Channel, Endpoint, Server};
 
 async fn tonic_server(
@@ -36,9 +37,7 @@ async fn tonic_client(
     uri: &'static str,
     config: Config,
 ) -> Result<GreeterClient<Channel>, Box<dyn Error>> {
-    let channel = Endpoint::from_static(uri)
-        .connect_kcp(Connector::new(config))
-        .await?;
+    let channel = Endpoint::from_static(uri).connect_kcp(config).await?;
     Ok(GreeterClient::new(channel))
 }
 
@@ -47,7 +46,9 @@ async fn hello(_: Request<Incoming>) -> Result<Response<String>, Infallible> {
 }
 
 async fn hyper_server(address: SocketAddr, config: Config) -> Result<(), Box<dyn Error>> {
-    let mut listener = Listener::bind(address, config).await?;
+    let mut listener = Listener::bind(address, config)
+        .await?
+        .mux(MuxConfig::default());
     loop {
         let (stream, _) = listener.accept().await?;
         tokio::spawn(async move {
@@ -62,8 +63,8 @@ async fn hyper_client(
     uri: hyper::Uri,
     config: Config,
 ) -> Result<Response<Incoming>, Box<dyn Error>> {
-    let client: Client<_, String> = Client::builder(TokioExecutor::new())
-        .build(kcp_hyper::Connector::new(Connector::new(config)));
+    let client: Client<_, String> =
+        Client::builder(TokioExecutor::new()).build(kcp_hyper::Connector::new(config));
     Ok(client.get(uri).await?)
 }
 

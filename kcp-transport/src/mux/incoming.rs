@@ -1,6 +1,7 @@
 //! The streams of all connections that a listener accepts.
 
 use std::fmt;
+use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -14,6 +15,7 @@ use super::config::MuxConfig;
 use super::ledger::Mode;
 use super::session::{ConnectionInfo, MuxSession};
 use super::stream::MuxStream;
+use crate::error::SessionError;
 
 /// Connections taken up in a row before a stream gets its turn.
 const ACCEPT_BUDGET: usize = 16;
@@ -86,6 +88,21 @@ where
             arrivals: Some(arrivals),
             queue,
         }
+    }
+
+    /// Waits for the next stream, and says what is known of the connection below it.
+    ///
+    /// # Errors
+    /// Those of the listener, which may go on after one; and [`SessionError::EndpointClosed`] once it has ended, and
+    /// every session after it.
+    pub async fn accept(&mut self) -> io::Result<(MuxStream, ConnectionInfo)>
+    where
+        S: Unpin,
+    {
+        let stream = poll_fn(|cx| Pin::new(&mut *self).poll_next(cx)).await;
+        let stream = stream.unwrap_or_else(|| Err(SessionError::EndpointClosed.into()))?;
+        let info = stream.connection_info().clone();
+        Ok((stream, info))
     }
 }
 

@@ -39,6 +39,10 @@ pub(crate) struct Args {
     #[arg(long, default_value_t = 100)]
     pub(crate) calls: usize,
 
+    /// Do without multiplexing: every connection is a session
+    #[arg(long)]
+    pub(crate) no_mux: bool,
+
     /// Seed of the link's dice
     #[arg(long, default_value_t = 1)]
     pub(crate) seed: u64,

@@ -13,14 +13,17 @@ mod report;
 mod traffic;
 
 use std::error::Error;
+use std::io;
 use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Parser;
+use futures_util::Stream;
 use hyper::service::service_fn;
-use kcp_tonic::EndpointExt;
-use kcp_transport::{Cipher, Config, Connector, Listener, Window};
+use hyper_util::client::legacy::connect::Connect;
+use kcp_tonic::{Dial, EndpointExt, IntoConnector, IntoIncoming, KcpIo};
+use kcp_transport::{Bare, Cipher, Config, Connector, Listener, Window};
 use netlab::relay::Relay;
 use tokio::sync::watch;
 use tokio::time::timeout;
@@ -29,7 +32,7 @@ use tonic::transport::{Endpoint, Server};
 use args::Args;
 use file::Offer;
 use report::{Report, Scene};
-use traffic::Meter;
+use traffic::{Meter, Metered};
 
 /// What makes no progress for this long has failed.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -49,6 +52,26 @@ async fn main() -> ExitCode {
 }
 
 async fn run(args: &Args) -> Result<Report, Box<dyn Error>> {
+    // Both ends must agree.
+    if args.no_mux {
+        play(args, Listener::bare, Bare).await
+    } else {
+        play(args, |listener| listener, Metered::mux).await
+    }
+}
+
+/// Plays all scenes over what the two functions make of listeners and connectors.
+async fn play<L, IO, C>(
+    args: &Args,
+    listen: impl Fn(Listener) -> L,
+    dial: impl FnOnce(Metered) -> C,
+) -> Result<Report, Box<dyn Error>>
+where
+    L: IntoIncoming<Incoming: Stream<Item = io::Result<IO>> + Send + 'static> + Send + 'static,
+    IO: KcpIo + Unpin + Send + 'static,
+    C: IntoConnector<Connector: Dial> + Clone,
+    kcp_hyper::Connector<C::Connector>: Connect + Clone + Send + Sync + 'static,
+{
     let config = Config::fast3()
         .cipher(Cipher::kcptun("aes-128-gcm", "a long random passphrase")?)
         .fec(args.fec.0)
@@ -69,20 +92,20 @@ async fn run(args: &Args) -> Result<Report, Box<dyn Error>> {
     let grpc_server = tokio::spawn(
         Server::builder()
             .add_routes(grpc::services(offer.clone()))
-            .serve_with_incoming_shutdown(kcp_tonic::incoming(listener), stop_signal()),
+            .serve_with_incoming_shutdown(kcp_tonic::incoming(listen(listener)), stop_signal()),
     );
 
     let listener = Listener::bind("127.0.0.1:0", config.clone()).await?;
     meter.watch_server(listener.endpoints());
     let http_link = bad_link(args, listener.local_addr())?;
     let http_server = tokio::spawn(kcp_hyper::serve_with_shutdown(
-        listener.incoming(),
+        listen(listener),
         service_fn(http::echo),
         stop_signal(),
         Duration::from_secs(5),
     ));
 
-    let connector = meter.watch_client(Connector::new(config));
+    let connector = dial(meter.watch_client(Connector::new(config)));
     let channel = Endpoint::from_shared(format!("http://{}", grpc_link.local_addr()))?
         .connect_kcp(connector.clone())
         .await?;

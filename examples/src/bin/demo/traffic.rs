@@ -6,6 +6,7 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 
+use kcp_transport::mux::{ConnectionInfo, MuxConfig, MuxConnector};
 use kcp_transport::{ConnectError, Connector, Endpoint, KcpStream, SessionInfo, SessionStats};
 use tower_service::Service;
 
@@ -99,6 +100,15 @@ impl Meter {
 pub(crate) struct Metered {
     connector: Connector,
     sessions: Arc<Mutex<Vec<SessionInfo>>>,
+}
+
+impl Metered {
+    /// Multiplexes, as `Connector::mux` does.
+    pub(crate) fn mux(self) -> MuxConnector<Self, SocketAddr> {
+        MuxConnector::with_info(self, MuxConfig::default(), |session| {
+            ConnectionInfo::from(session)
+        })
+    }
 }
 
 impl Service<SocketAddr> for Metered {
