@@ -1,5 +1,6 @@
 //! What a client learns when the server closes, and what happens if only one end multiplexes.
 #![cfg(all(feature = "client", feature = "server"))]
+#![allow(clippy::unwrap_used, reason = "all of this is a test")]
 
 use std::convert::Infallible;
 use std::future::Future;

@@ -1,5 +1,7 @@
 //! Multiplexed or not, as both ends say; and what happens if they say different things.
 
+#![allow(clippy::unwrap_used, reason = "all of this is a test")]
+
 use std::time::Duration;
 
 use kcp_tonic::{EndpointExt, IntoIncoming, KcpIo, ServerIo};

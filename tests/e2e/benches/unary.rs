@@ -6,8 +6,6 @@
 //! does meets all of them. Client and server have a thread each; `multi` puts both on a runtime with a thread for each
 //! core. CPU time is that of both ends (Linux only).
 
-#![expect(clippy::disallowed_methods, reason = "a benchmark measures real time")]
-
 use std::net::SocketAddr;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -92,7 +90,7 @@ impl Transport {
                     server.serve_with_incoming(incoming).await
                 } else {
                     server
-                        .serve_with_incoming(kcp_tonic::incoming(listener))
+                        .serve_with_incoming(kcp_tonic::incoming(listener.bare()))
                         .await
                 }
             }
@@ -111,7 +109,7 @@ impl Transport {
                         .connect_kcp(connector.mux(MuxConfig::default()))
                         .await
                 } else {
-                    endpoint.connect_kcp(connector).await
+                    endpoint.connect_kcp(connector.bare()).await
                 }
             }
         };

@@ -2,6 +2,8 @@
 //!
 //! Counts every byte that is allocated, so each test runs by itself: they share a lock.
 
+#![allow(clippy::unwrap_used, reason = "all of this is a test")]
+
 use std::alloc::System;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;

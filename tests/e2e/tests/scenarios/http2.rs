@@ -5,6 +5,7 @@ use e2e::World;
 use http::{Request, Uri, Version};
 use http_body_util::{BodyExt, Empty};
 use kcp_hyper::KcpConnectInfo;
+use kcp_transport::Bare;
 use tokio::task::JoinSet;
 
 use crate::http1::{full, serve};
@@ -52,9 +53,9 @@ async fn without_multiplexing_a_session_is_the_connection(world: World) {
     let addr = listener.local_addr();
     let hello = |_| async { Ok::<_, std::convert::Infallible>(http::Response::new(full("hello"))) };
     let service = hyper::service::service_fn(hello);
-    tokio::spawn(kcp_hyper::serve(listener.incoming(), service));
+    tokio::spawn(kcp_hyper::serve(listener.bare(), service));
     let dialer = world.dialer();
-    let client = kcp_hyper::http2_client::<_, Empty<Bytes>>(dialer.clone());
+    let client = kcp_hyper::http2_client::<_, Empty<Bytes>>(Bare(dialer.clone()));
     for _ in 0..3 {
         let uri = format!("http://{addr}/").parse().unwrap();
         let response = client.get(uri).await.unwrap();

@@ -1,5 +1,6 @@
 //! Connectors and listeners among tower's own layers, and streams of connections among adapters.
 
+use kcp_transport::Bare;
 use std::collections::HashSet;
 
 use e2e::World;
@@ -91,7 +92,7 @@ async fn a_multiplexer_takes_layers_below_and_above(world: World) {
         .concurrency_limit(8)
         .timeout(secs(5))
         .service(mux);
-    let channel = server.endpoint().connect_kcp(above).await.unwrap();
+    let channel = server.endpoint().connect_kcp(Bare(above)).await.unwrap();
     ProbeClient::new(channel).echo(packet(9)).await.unwrap();
 }
 

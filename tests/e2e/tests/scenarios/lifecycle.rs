@@ -5,6 +5,7 @@ use e2e::generated::probe_client::ProbeClient;
 use e2e::generated::probe_server::ProbeServer;
 use e2e::probe::Probe;
 use kcp_tonic::EndpointExt;
+use kcp_transport::Bare;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_stream::wrappers::ReceiverStream;
@@ -138,10 +139,10 @@ async fn a_pool_without_multiplexing_spreads_as_well(world: World) {
     let (listener, (probe, mut active)) = (world.listen(), Probe::new());
     let addr = listener.local_addr();
     let router = Server::builder().add_service(ProbeServer::new(probe));
-    tokio::spawn(router.serve_with_incoming(kcp_tonic::incoming(listener)));
+    tokio::spawn(router.serve_with_incoming(kcp_tonic::incoming(listener.bare())));
     let dialer = world.dialer();
     let endpoint = tonic::transport::Endpoint::from_shared(format!("http://{addr}")).unwrap();
-    let pool = endpoint.connect_kcp_pool(dialer.clone(), 2);
+    let pool = endpoint.connect_kcp_pool(Bare(dialer.clone()), 2);
     let mut hanging = JoinSet::new();
     for _ in 0..4 {
         let mut client = ProbeClient::new(pool.clone());

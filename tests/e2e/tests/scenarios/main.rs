@@ -1,5 +1,7 @@
 //! What users of gRPC and HTTP find, each written once and played in two worlds. One module per concern.
 
+#![allow(clippy::unwrap_used, reason = "all of this is a test")]
+
 /// Makes two tests of each scenario, a function that takes a `World`.
 macro_rules! in_both_worlds {
     ($($scenario:ident),* $(,)?) => {

@@ -80,8 +80,8 @@ async fn call(cell: Cell, tls: Option<&SelfSigned>) {
         let connector = cell.connector().mux(MuxConfig::default());
         endpoint.connect_kcp(connector).await
     } else {
-        tokio::spawn(router.serve_with_incoming(kcp_tonic::incoming(listener)));
-        endpoint.connect_kcp(cell.connector()).await
+        tokio::spawn(router.serve_with_incoming(kcp_tonic::incoming(listener.bare())));
+        endpoint.connect_kcp(cell.connector().bare()).await
     };
     let mut client = ProbeClient::new(channel.unwrap());
     let echoed = client.echo(packet(5_000)).await;
@@ -104,9 +104,9 @@ async fn get(cell: Cell) {
         ask(kcp_hyper::client(connector.clone()), addr, cell).await;
         ask(kcp_hyper::http2_client(connector), addr, cell).await;
     } else {
-        tokio::spawn(kcp_hyper::serve(listener.incoming(), service));
-        ask(kcp_hyper::client(cell.connector()), addr, cell).await;
-        ask(kcp_hyper::http2_client(cell.connector()), addr, cell).await;
+        tokio::spawn(kcp_hyper::serve(listener.bare(), service));
+        ask(kcp_hyper::client(cell.connector().bare()), addr, cell).await;
+        ask(kcp_hyper::http2_client(cell.connector().bare()), addr, cell).await;
     }
 }
 

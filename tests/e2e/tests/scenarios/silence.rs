@@ -1,5 +1,6 @@
 //! Peers that are gone without a word: KCP has no goodbye, so pings find out.
 
+use kcp_transport::Bare;
 use std::time::Duration;
 
 use e2e::World;
@@ -112,12 +113,12 @@ async fn without_multiplexing_a_vanished_server_is_found_as_well(world: World) {
     let addr = listener.local_addr();
     let socket = listener.endpoints()[0].clone();
     let router = Server::builder().add_service(ProbeServer::new(probe));
-    let serving = tokio::spawn(router.serve_with_incoming(kcp_tonic::incoming(listener)));
+    let serving = tokio::spawn(router.serve_with_incoming(kcp_tonic::incoming(listener.bare())));
     let endpoint = Endpoint::from_shared(format!("http://{addr}")).unwrap();
     let channel = endpoint
         .http2_keep_alive_interval(INTERVAL)
         .keep_alive_timeout(TIMEOUT)
-        .connect_with_connector_lazy(kcp_tonic::Connector::new(world.dialer()));
+        .connect_with_connector_lazy(kcp_tonic::Connector::new(Bare(world.dialer())));
     let mut client = ProbeClient::new(channel);
     client.echo(packet(1)).await.unwrap();
     serving.abort();

@@ -8,6 +8,7 @@ mod machine;
 mod recorder;
 mod replay;
 
+use kcp_transport::Bare;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::pin::Pin;
 use std::sync::atomic::AtomicU64;
@@ -246,9 +247,12 @@ async fn call_grpc(program: &Path, mux: bool) -> Conversation {
         let (channel, _session) = if mux {
             let (session, _) = MuxSession::client(stream, MuxConfig::go_peer());
             let stream = session.open().await.expect("opened");
-            (endpoint.connect_kcp(Once::new(stream)).await, Some(session))
+            (
+                endpoint.connect_kcp(Bare(Once::new(stream))).await,
+                Some(session),
+            )
         } else {
-            (endpoint.connect_kcp(Once::new(stream)).await, None)
+            (endpoint.connect_kcp(Bare(Once::new(stream))).await, None)
         };
         // One of every kind, one after the other.
         call_all(channel.expect("connected"), 5, 1, 0, Arc::default()).await;

@@ -139,7 +139,7 @@ async fn our_client(program: &Path, cell: Cell) {
             .connect_kcp(connector.mux(MuxConfig::go_peer()))
             .await
     } else {
-        endpoint.connect_kcp(connector).await
+        endpoint.connect_kcp(connector.bare()).await
     };
     let channel = channel.expect("KCP always connects");
     let done = Arc::new(AtomicU64::new(0));
@@ -163,7 +163,7 @@ async fn our_server(program: &Path, cell: Cell) {
             let incoming = kcp_tonic::Incoming::new(listener.mux(MuxConfig::go_peer()));
             server.serve_with_incoming(service, incoming).await
         } else {
-            let incoming = kcp_tonic::incoming(listener);
+            let incoming = kcp_tonic::incoming(listener.bare());
             server.serve_with_incoming(service, incoming).await
         }
     });
