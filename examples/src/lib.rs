@@ -1,4 +1,5 @@
-//! What the examples share: the code generated from `proto`.
+//! What the examples share: the code generated from `proto`, and calls by name: a registry of services, a framework, and
+//! rpcx's protocol.
 
 /// Greets.
 #[allow(missing_docs, clippy::all, clippy::use_self)]
@@ -11,6 +12,15 @@ pub mod hello {
 pub mod files {
     include!("generated/files.rs");
 }
+
+pub mod framework;
+pub mod registry;
+pub mod rpcx;
+
+/// The README, whose code must work.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+pub struct Readme;
 
 #[cfg(test)]
 mod tests;

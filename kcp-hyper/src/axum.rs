@@ -18,22 +18,33 @@ use crate::info::{KcpConnectInfo, KcpIo};
 /// Handlers get [`ConnectInfo`](axum::extract::ConnectInfo)`<`[`KcpConnectInfo`]`>` if the router is served with
 /// `into_make_service_with_connect_info::<KcpConnectInfo>()`.
 ///
-/// ```no_run
+/// ```
 /// use axum::Router;
 /// use axum::extract::ConnectInfo;
 /// use axum::routing::get;
+/// use http_body_util::BodyExt;
 /// use kcp_hyper::{AxumListener, KcpConnectInfo};
-/// use kcp_transport::{Config, Listener};
+/// use kcp_transport::{Config, Connector, Listener};
 ///
-/// # async fn run() -> std::io::Result<()> {
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// async fn hello(ConnectInfo(peer): ConnectInfo<KcpConnectInfo>) -> String {
-///     format!("hello {}, at a loss of {}", peer.peer_addr(), peer.stats().loss_rate)
+///     format!("hello {}, at a loss of {}", peer.peer_addr().ip(), peer.stats().loss_rate)
 /// }
 ///
-/// let listener = Listener::bind("127.0.0.1:4000", Config::default()).await?;
+/// let listener = Listener::bind("127.0.0.1:0", Config::default()).await?;
+/// let uri = format!("http://{}/", listener.local_addr()).parse()?;
 /// let router = Router::new().route("/", get(hello));
 /// let service = router.into_make_service_with_connect_info::<KcpConnectInfo>();
-/// axum::serve(AxumListener::from(listener), service).await
+/// tokio::spawn(async move { axum::serve(AxumListener::from(listener), service).await });
+///
+/// # #[cfg(feature = "client")]
+/// # {
+/// let client = kcp_hyper::client::<_, String>(Connector::new(Config::default()));
+/// let answer = client.get(uri).await?.into_body().collect().await?.to_bytes();
+/// assert_eq!(answer, "hello 127.0.0.1, at a loss of 0");
+/// # }
+/// # Ok(())
 /// # }
 /// ```
 #[derive(Debug)]

@@ -28,6 +28,33 @@ const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(10);
 ///
 /// It opens `http` URIs with a host and a port. For other settings, `https` among them, give a [`Connector`] to a
 /// [`client_builder`].
+///
+/// ```
+/// # use std::convert::Infallible;
+/// # use hyper::body::Incoming;
+/// # use hyper::service::service_fn;
+/// # use hyper::{Request, Response};
+/// # use kcp_transport::{Config, Connector, Listener};
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let config = Config::default();
+/// # let listener = Listener::bind("127.0.0.1:0", config.clone()).await?;
+/// # let uri = format!("http://{}/", listener.local_addr());
+/// # let hello = async |_: Request<Incoming>| Ok::<_, Infallible>(Response::new(String::new()));
+/// # #[cfg(feature = "server")]
+/// # tokio::spawn(kcp_hyper::serve(listener.incoming(), service_fn(hello)));
+/// # #[cfg(feature = "server")]
+/// # {
+/// let client = kcp_hyper::client(Connector::new(config));
+/// let request = Request::post(uri).body("some text".to_string())?;
+/// let response = client.request(request).await?;
+/// assert!(response.status().is_success());
+/// let session = response.extensions().get::<kcp_hyper::KcpConnectInfo>();
+/// println!("round trip {:?}", session.and_then(|session| session.stats().rtt));
+/// # }
+/// # Ok(())
+/// # }
+/// ```
 pub fn client<C, B>(connector: C) -> Client<Connector<C>, B>
 where
     Connector<C>: Connect + Clone,

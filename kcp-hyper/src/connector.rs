@@ -19,6 +19,25 @@ type BoxError = Box<dyn std::error::Error + Send + Sync>;
 ///
 /// Takes host and port of the URI, resolves the host's name, and tries its addresses one after the other. For hyper-util's
 /// legacy client, for `hyper-rustls`, and for whatever else wants a `Service<Uri>`.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use hyper_util::client::legacy::Client;
+/// use hyper_util::rt::TokioExecutor;
+/// use kcp_transport::Config;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let config = Config::default().connect_probe(Duration::from_millis(50));
+/// let connector = kcp_hyper::Connector::new(kcp_transport::Connector::new(config));
+/// let client: Client<_, String> = Client::builder(TokioExecutor::new()).build(connector);
+/// let nobody_there = std::net::UdpSocket::bind("127.0.0.1:0")?;
+/// let uri = format!("http://{}/", nobody_there.local_addr()?);
+/// assert!(client.get(uri.parse()?).await.unwrap_err().is_connect());
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug)]
 pub struct Connector<C> {
     inner: C,

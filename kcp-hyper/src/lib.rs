@@ -8,26 +8,34 @@
 //! Handlers find out about their connection by [`KcpConnectInfo`] in the extensions of each request, and clients in those
 //! of each response.
 //!
-//! ```no_run
+#![cfg_attr(all(feature = "client", feature = "server"), doc = "```")]
+#![cfg_attr(not(all(feature = "client", feature = "server")), doc = "```ignore")]
 //! use std::convert::Infallible;
 //!
+//! use http_body_util::BodyExt;
 //! use hyper::body::Incoming;
 //! use hyper::service::service_fn;
 //! use hyper::{Request, Response};
 //! use kcp_transport::{Config, Connector, Listener};
 //!
-//! # #[cfg(all(feature = "client", feature = "server"))]
-//! # async fn run() -> Result<(), Box<dyn std::error::Error>> {
-//! let listener = Listener::bind("127.0.0.1:4000", Config::default()).await?;
-//! let hello = |_: Request<Incoming>| async { Ok::<_, Infallible>(Response::new("hello".to_string())) };
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let listener = Listener::bind("127.0.0.1:0", Config::default()).await?;
+//! let uri = format!("http://{}/", listener.local_addr());
+//! let hello = async |_: Request<Incoming>| Ok::<_, Infallible>(Response::new("hello".to_string()));
 //! tokio::spawn(kcp_hyper::serve(listener.incoming(), service_fn(hello)));
 //!
 //! let client = kcp_hyper::client::<_, String>(Connector::new(Config::default()));
-//! let response = client.get("http://127.0.0.1:4000/".parse()?).await?;
-//! assert!(response.status().is_success());
+//! let response = client.get(uri.parse()?).await?;
+//! assert_eq!(response.into_body().collect().await?.to_bytes(), "hello");
 //! # Ok(())
 //! # }
 //! ```
+//!
+//! So every connection is a session. Over a bare session a body must tell its length, or be chunked, for KCP has no end of
+//! stream; and a connection that the peer has closed looks idle. HTTP/1 is better off multiplexed, at both ends:
+//! `kcp_hyper::client(Connector::new(config).mux(MuxConfig::default()))`, and
+//! `kcp_hyper::serve(listener.mux(MuxConfig::default()), service)`.
 
 #[cfg(feature = "axum")]
 mod axum;

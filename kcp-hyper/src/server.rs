@@ -34,6 +34,8 @@ const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(10);
 ///
 /// Completes when `incoming` has ended and every connection after it. Dropping the future ends all connections, but for
 /// those that were upgraded: they belong to the service.
+///
+/// The [crate's documentation](crate) has an example.
 pub async fn serve<I, IO, S, B>(incoming: I, service: S)
 where
     I: Stream<Item = io::Result<IO>>,
@@ -54,6 +56,32 @@ where
 /// finished, and connections close.
 ///
 /// Connections still open after `drain` are cut. Returns how many.
+///
+/// ```
+/// use std::convert::Infallible;
+/// use std::time::Duration;
+///
+/// use hyper::body::Incoming;
+/// use hyper::service::service_fn;
+/// use hyper::{Request, Response};
+/// use kcp_transport::{Config, Listener};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let listener = Listener::bind("127.0.0.1:0", Config::default()).await?;
+/// let hello = async |_: Request<Incoming>| Ok::<_, Infallible>(Response::new("hello".to_string()));
+/// let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+/// let server = tokio::spawn(kcp_hyper::serve_with_shutdown(
+///     listener.incoming(),
+///     service_fn(hello),
+///     async { drop(stopped.await) },
+///     Duration::from_secs(10),
+/// ));
+/// drop(stop);
+/// assert_eq!(server.await?, 0, "no connection was cut");
+/// # Ok(())
+/// # }
+/// ```
 pub async fn serve_with_shutdown<I, IO, S, B, F>(
     incoming: I,
     service: S,

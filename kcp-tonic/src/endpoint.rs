@@ -21,6 +21,31 @@ const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(10);
 ///
 /// `connector` is any service that makes connections to addresses: `kcp_transport`'s own, or one wrapped around it. Each
 /// method applies [`kcp_defaults`](Self::kcp_defaults) first.
+///
+/// ```
+/// # use kcp_transport::Listener;
+/// # use tonic::transport::Server;
+/// use kcp_tonic::EndpointExt;
+/// use kcp_transport::{Config, Connector};
+/// use tonic::transport::Endpoint;
+/// use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let listener = Listener::bind("127.0.0.1:0", Config::default()).await?;
+/// # let endpoint = Endpoint::from_shared(format!("http://{}", listener.local_addr()))?;
+/// # let (_, health) = tonic_health::server::health_reporter();
+/// # let server = Server::builder().add_service(health);
+/// # tokio::spawn(server.serve_with_incoming(kcp_tonic::incoming(listener)));
+/// let connector = Connector::new(Config::default());
+/// let at_once = endpoint.connect_kcp(connector.clone()).await?;
+/// let with_the_first_call = endpoint.connect_kcp_lazy(connector);
+/// for channel in [at_once, with_the_first_call] {
+///     HealthClient::new(channel).check(HealthCheckRequest::default()).await?;
+/// }
+/// # Ok(())
+/// # }
+/// ```
 pub trait EndpointExt: Sized {
     /// Turns on HTTP/2 pings: after 20 s of silence, also without calls under way, and given up after 10 s more.
     ///

@@ -6,33 +6,34 @@
 //!   Services find out about their peer by [`KcpConnectInfo`] in the extensions of each request, and with the interceptor
 //!   [`remote_addr`] by `Request::remote_addr()` too.
 //!
-//! ```no_run
+//! ```
 //! use kcp_tonic::EndpointExt;
 //! use kcp_transport::{Config, Connector, Listener};
 //! use tonic::transport::{Endpoint, Server};
+//! use tonic_health::pb::HealthCheckRequest;
+//! use tonic_health::pb::health_client::HealthClient;
 //!
-//! # async fn run<S>(greeter: S) -> Result<(), Box<dyn std::error::Error>>
-//! # where
-//! #     S: tower_service::Service<
-//! #             http::Request<tonic::body::Body>,
-//! #             Response = http::Response<tonic::body::Body>,
-//! #             Error = std::convert::Infallible,
-//! #         > + Clone + Send + 'static,
-//! #     S::Future: Send,
-//! # {
-//! // The server: one line more than over TCP.
-//! let listener = Listener::bind("0.0.0.0:4000", Config::default()).await?;
-//! let server = Server::builder().serve_with_incoming(greeter, kcp_tonic::incoming(listener));
-//! tokio::spawn(server);
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! // The server: `serve_with_incoming` instead of `serve`.
+//! let listener = Listener::bind("127.0.0.1:0", Config::default()).await?;
+//! let address = listener.local_addr();
+//! let (_, health) = tonic_health::server::health_reporter();
+//! let server = Server::builder().add_service(health);
+//! tokio::spawn(server.serve_with_incoming(kcp_tonic::incoming(listener)));
 //!
 //! // The client: `connect_kcp` instead of `connect`.
-//! let channel = Endpoint::from_static("http://example.org:4000")
+//! let channel = Endpoint::from_shared(format!("http://{address}"))?
 //!     .connect_kcp(Connector::new(Config::default()))
 //!     .await?;
-//! # drop(channel);
+//! HealthClient::new(channel).check(HealthCheckRequest::default()).await?;
 //! # Ok(())
 //! # }
 //! ```
+//!
+//! So every channel is a session. To share one, with other channels or other protocols, multiplex at both ends:
+//! `connect_kcp(Connector::new(config).mux(MuxConfig::default()))`, and
+//! `Incoming::new(listener.mux(MuxConfig::default()))`.
 //!
 //! A dead peer shows by HTTP/2 pings, which `EndpointExt` turns on; calls under way then fail with `Unavailable`, and the
 //! next call connects anew.

@@ -1,6 +1,7 @@
 //! Several channels as one: each call goes where the fewest are under way.
 
 use std::future::Future;
+use std::hash::Hash;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -8,6 +9,7 @@ use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
+use kcp_transport::mux::MuxConnector;
 use pin_project::pin_project;
 use tonic::body::Body;
 use tonic::transport::channel::ResponseFuture;
@@ -22,6 +24,31 @@ use tower_service::Service;
 ///
 /// Goes into generated clients like a `Channel`, and clones share everything. A call is under way until the response has
 /// been read to its end, or dropped.
+///
+/// ```
+/// # use kcp_transport::Listener;
+/// # use tonic::transport::{Endpoint, Server};
+/// use kcp_tonic::EndpointExt;
+/// use kcp_transport::{Config, Connector};
+/// use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let listener = Listener::bind("127.0.0.1:0", Config::default()).await?;
+/// # let endpoint = Endpoint::from_shared(format!("http://{}", listener.local_addr()))?;
+/// # let (_, health) = tonic_health::server::health_reporter();
+/// # let server = Server::builder().add_service(health);
+/// # tokio::spawn(server.serve_with_incoming(kcp_tonic::incoming(listener)));
+/// let pool = endpoint.connect_kcp_pool(Connector::new(Config::default()), 3);
+/// let mut client = HealthClient::new(pool.clone());
+/// let watched = client.watch(HealthCheckRequest::default()).await?;
+/// client.check(HealthCheckRequest::default()).await?; // over another session
+/// let under_way: Vec<_> = pool.under_way().collect();
+/// assert_eq!(under_way[0], 1, "the stream keeps its session busy");
+/// drop(watched);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct ChannelPool {
     members: Arc<[Member]>,
@@ -191,5 +218,17 @@ impl Sessions for kcp_transport::Connector {
     /// Clones: every connection is a session.
     fn sessions(self, k: usize) -> Vec<Self> {
         vec![self; k]
+    }
+}
+
+impl<C, T> Sessions for MuxConnector<C, T>
+where
+    C: Service<T> + Clone,
+    T: Hash + Eq + Clone,
+{
+    /// Each uses a session of its own, of `k` to each target. Sessions that it had before are not among them.
+    fn sessions(self, k: usize) -> Vec<Self> {
+        let shared = self.sessions_per_target(k);
+        (0..k).map(|session| shared.pin(session)).collect()
     }
 }

@@ -54,9 +54,32 @@ fn connect_info(request: &Request<()>) -> Option<&KcpConnectInfo> {
     plain
 }
 
-/// The connections of any stream, as tonic's server takes them.
+/// The connections of any stream, as tonic's server takes them: of a listener's
+/// [`mux`](kcp_transport::Listener::mux), for clients that multiplex.
 ///
 /// Errors are passed on; tonic ignores them and goes on.
+///
+/// ```
+/// use kcp_tonic::{EndpointExt, Incoming};
+/// use kcp_transport::mux::MuxConfig;
+/// use kcp_transport::{Config, Connector, Listener};
+/// use tonic::transport::{Endpoint, Server};
+/// use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let listener = Listener::bind("127.0.0.1:0", Config::default()).await?;
+/// let endpoint = Endpoint::from_shared(format!("http://{}", listener.local_addr()))?;
+/// let (_, health) = tonic_health::server::health_reporter();
+/// let incoming = Incoming::new(listener.mux(MuxConfig::default()));
+/// tokio::spawn(Server::builder().add_service(health).serve_with_incoming(incoming));
+///
+/// let connector = Connector::new(Config::default()).mux(MuxConfig::default());
+/// let channel = endpoint.connect_kcp(connector).await?;
+/// HealthClient::new(channel).check(HealthCheckRequest::default()).await?;
+/// # Ok(())
+/// # }
+/// ```
 #[pin_project]
 #[derive(Debug)]
 pub struct Incoming<S> {

@@ -226,6 +226,7 @@ pub struct Config {
     pub(crate) write_delay: bool,
     pub(crate) ack_no_delay: bool,
     pub(crate) duplicates: u8,
+    pub(crate) protect_control: bool,
     #[cfg_attr(feature = "serde", serde(deserialize_with = "checked::at_least_one"))]
     pub(crate) send_buffer: usize,
     pub(crate) idle_timeout: Option<Duration>,
@@ -288,6 +289,7 @@ impl Config {
             write_delay: false,
             ack_no_delay: false,
             duplicates: 0,
+            protect_control: false,
             send_buffer: 256 * 1024,
             idle_timeout: Some(Duration::from_secs(60)),
             keepalive: Some(Duration::from_secs(20)),
@@ -411,6 +413,17 @@ impl Config {
     /// all of them, which [`redundancy`](Self::redundancy) avoids.
     pub fn duplicates(mut self, copies: u8) -> Self {
         self.duplicates = copies;
+        self
+    }
+
+    /// Whether packets of acknowledgements and window messages alone take part in the error correction, as kcp-go's do.
+    /// Default off: they repeat themselves anyway, and groups fill with data only. No effect without
+    /// [`fec`](Self::fec).
+    ///
+    /// Switch it on towards kcp-go before 5.6, which rpcx has inside (5.4.20): with error correction such a peer drops
+    /// every packet that has no FEC header, and would never see a lone acknowledgement.
+    pub fn protect_control(mut self, enabled: bool) -> Self {
+        self.protect_control = enabled;
         self
     }
 

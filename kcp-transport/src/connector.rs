@@ -21,14 +21,31 @@ use crate::stream::KcpStream;
 ///
 /// A `tower_service::Service<SocketAddr>`, so it serves wherever tower makes connections. Clones share everything.
 ///
-/// ```no_run
-/// use kcp_transport::{Cipher, Config, Connector};
-/// use tokio::io::AsyncWriteExt;
+/// ```
+/// use std::time::Duration;
 ///
-/// # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+/// use kcp_transport::{Cipher, Config, Connector, Listener};
+/// use tokio::io::{AsyncReadExt, AsyncWriteExt};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let config = Config::default().cipher(Cipher::kcptun("aes-128-gcm", "secret")?);
-/// let mut stream = Connector::new(config).connect("example.org:4000").await?;
-/// stream.write_all(b"hello").await?;
+/// let mut listener = Listener::bind("127.0.0.1:0", config.clone()).await?;
+/// let address = listener.local_addr();
+///
+/// // The probe makes sure that someone answers. Names are resolved: `connect("example.org:4000")`.
+/// let connector = Connector::new(config.connect_probe(Duration::from_secs(5)));
+/// let mut by_method = connector.connect(address).await?;
+/// by_method.write_all(b"hello").await?;
+/// let mut by_tower = tower::ServiceExt::oneshot(connector, address).await?;
+/// by_tower.write_all(b"hello").await?;
+///
+/// for _ in 0..2 {
+///     let (mut accepted, _) = listener.accept().await?;
+///     let mut greeting = [0; 5];
+///     accepted.read_exact(&mut greeting).await?;
+///     assert_eq!(&greeting, b"hello");
+/// }
 /// # Ok(())
 /// # }
 /// ```

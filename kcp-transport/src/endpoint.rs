@@ -23,6 +23,33 @@ use crate::stream::KcpStream;
 /// Clones share it. When the last one is gone no further sessions begin, those that live go on, and the driver ends
 /// with the last of them. A kcp-go listener holds one session per address: towards it, open one per endpoint, as
 /// [`Connector`](crate::Connector) does.
+///
+/// ```
+/// use std::sync::Arc;
+///
+/// use kcp_transport::{Config, Endpoint, Listener, UdpSocket};
+/// use tokio::io::AsyncWriteExt;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let config = Config::default();
+/// let mut listener = Listener::bind("127.0.0.1:0", config.clone()).await?;
+///
+/// let socket = UdpSocket::bind("127.0.0.1:0".parse()?, &config, false)?;
+/// let endpoint = Endpoint::new(socket, Arc::new(config))?;
+/// let mut one = endpoint.connect(listener.local_addr()).await?;
+/// let mut other = endpoint.connect(listener.local_addr()).await?;
+/// one.write_all(b"one").await?;
+/// other.write_all(b"other").await?;
+///
+/// for _ in 0..2 {
+///     let (_session, peer) = listener.accept().await?;
+///     assert_eq!(peer, endpoint.local_addr());
+/// }
+/// assert!(endpoint.stats().await?.sessions.bytes_sent >= 8);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug)]
 pub struct Endpoint(Arc<Inner>);
 

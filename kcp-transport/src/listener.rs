@@ -24,23 +24,30 @@ use crate::stream::KcpStream;
 ///
 /// Dropping it stops accepting; sessions already accepted live on.
 ///
-/// ```no_run
-/// use kcp_transport::{Config, Listener};
+/// ```
+/// use kcp_transport::{Config, Connector, Listener};
 /// use tokio::io::{AsyncReadExt, AsyncWriteExt};
 ///
-/// # async fn run() -> std::io::Result<()> {
-/// let mut listener = Listener::bind("0.0.0.0:4000", Config::default()).await?;
-/// loop {
-///     let (mut stream, peer) = listener.accept().await?;
-///     tokio::spawn(async move {
-///         let mut buffer = [0; 1024];
-///         while let Ok(len) = stream.read(&mut buffer).await {
-///             stream.write_all(&buffer[..len]).await?;
-///         }
-///         println!("{peer} is gone");
-///         std::io::Result::Ok(())
-///     });
-/// }
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let mut listener = Listener::bind("127.0.0.1:0", Config::default()).await?;
+/// let address = listener.local_addr();
+/// tokio::spawn(async move {
+///     while let Ok((stream, peer)) = listener.accept().await {
+///         tokio::spawn(async move {
+///             let (mut reader, mut writer) = stream.into_split();
+///             let ended = tokio::io::copy(&mut reader, &mut writer).await;
+///             println!("{peer} is gone: {ended:?}");
+///         });
+///     }
+/// });
+///
+/// let mut client = Connector::new(Config::default()).connect(address).await?;
+/// client.write_all(b"echo").await?;
+/// let mut echo = [0; 4];
+/// client.read_exact(&mut echo).await?;
+/// assert_eq!(&echo, b"echo");
+/// # Ok(())
 /// # }
 /// ```
 #[derive(Debug)]
@@ -192,6 +199,24 @@ impl Listener {
 
 /// The sessions of a [`Listener`] as a stream. Errors of single sessions do not show here; the stream ends when the
 /// listener does.
+///
+/// ```
+/// use kcp_transport::{Config, Connector, Listener};
+/// use tokio::io::AsyncWriteExt;
+/// use tokio_stream::StreamExt;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let listener = Listener::bind("127.0.0.1:0", Config::default()).await?;
+/// let mut client = Connector::new(Config::default()).connect(listener.local_addr()).await?;
+/// client.write_all(b"hello").await?;
+///
+/// let mut incoming = listener.incoming();
+/// let accepted = incoming.next().await.expect("the listener lives")?;
+/// assert_eq!(accepted.conv(), client.conv());
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct Incoming {
     listener: Listener,

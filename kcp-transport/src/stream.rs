@@ -34,6 +34,31 @@ const REPORT_AFTER: usize = 16 * 1024;
 /// `poll_shutdown` completes when the peer has acknowledged everything written; reading goes on. Dropping the stream
 /// (both halves, if split) closes the session: what was written is still sent, for the
 /// [linger time](crate::Config::linger) at most.
+///
+/// ```
+/// use kcp_transport::{Config, Connector, Listener};
+/// use tokio::io::{AsyncReadExt, AsyncWriteExt};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let mut listener = Listener::bind("127.0.0.1:0", Config::default()).await?;
+/// let mut client = Connector::new(Config::default()).connect(listener.local_addr()).await?;
+/// client.write_u32(5).await?; // there is no end of stream, so say how much comes
+/// client.write_all(b"hello").await?;
+///
+/// let (server, _) = listener.accept().await?;
+/// let (mut reader, mut writer) = server.into_split();
+/// let mut greeting = vec![0; reader.read_u32().await? as usize];
+/// reader.read_exact(&mut greeting).await?;
+/// writer.write_all(&greeting).await?;
+///
+/// client.read_exact(&mut greeting).await?;
+/// assert_eq!(client.stats().bytes_received, 5);
+/// println!("round trip {:?}", client.stats().rtt);
+/// client.close().await?; // waits until the peer has everything
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct KcpStream {
     reader: OwnedReadHalf,

@@ -50,7 +50,7 @@ pub(crate) struct Flag {
     /// Not shown by `--help`.
     hidden: bool,
     kind: Kind,
-    help: &'static str,
+    pub(crate) help: &'static str,
 }
 
 /// What a command line asks for.
@@ -166,6 +166,11 @@ impl Flag {
         }
     }
 
+    /// Whether the other program does not have it.
+    pub(crate) const fn is_of_one_side(&self) -> bool {
+        self.side.is_some()
+    }
+
     fn is_called(&self, name: &str) -> bool {
         self.name == name || self.short == name && !name.is_empty()
     }
@@ -261,7 +266,8 @@ const fn switch(name: &'static str, help: &'static str) -> Flag {
     Flag::new(name, Kind::Switch, help)
 }
 
-/// Every flag, one a line. Source: kcptun 20210922 and kcptun of January 2026, but for `compat`.
+/// Every flag, one a line. Source: kcptun 20210922 and kcptun of January 2026, but for `status`,
+/// `metrics` and `compat`.
 #[rustfmt::skip]
 static FLAGS: &[Flag] = &[
     text("localaddr", ":12948", "where to accept connections; without a port, a unix socket").short("l").only(Side::Client),
@@ -300,6 +306,8 @@ static FLAGS: &[Flag] = &[
     integer("snmpperiod", 60, "seconds between its lines; 0: none"),
     text("log", "", "file to append the log to"),
     switch("quiet", "do not log the opening and closing of streams"),
+    text("status", "", "local port or unix socket for 'kcp-tunnel stats'"),
+    text("metrics", "", "where to serve metrics to Prometheus over HTTP, host:port"),
     switch("tcp", "not built").hidden(),
     switch("pprof", "not built").hidden(),
     text("c", "", "JSON file with these settings, which override the command line"),
@@ -431,6 +439,17 @@ mod tests {
             names.sort_unstable();
             names.dedup();
             assert_eq!(names.len(), count);
+        }
+    }
+
+    #[test]
+    fn the_readme_names_every_flag_and_key() {
+        let readme = include_str!("../README.md");
+        for flag in FLAGS {
+            for name in [flag.name, flag.short, flag.json] {
+                let named = name.is_empty() || readme.contains(&format!("`{name}`"));
+                assert!(named, "{name}");
+            }
         }
     }
 }

@@ -117,6 +117,31 @@ impl<T> Qpp<T> {
             output: Outbox::default(),
         }
     }
+
+    /// What it wraps.
+    pub(crate) const fn get_ref(&self) -> &T {
+        &self.inner
+    }
+}
+
+impl<T: AsyncWrite + Unpin> Qpp<T> {
+    /// Waits until nothing is left of earlier writes. Tells how many bytes a write takes then.
+    pub(crate) fn poll_empty(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        ready!(self.output.poll_drain(&mut self.inner, cx))?;
+        Poll::Ready(Ok(MAX_WRITE))
+    }
+}
+
+impl<T> Qpp<T> {
+    /// Reads from what it wraps by other means than copying: `read` gives every piece that it gets,
+    /// in order, to the function that it is given.
+    pub(crate) fn poll_take_with<R>(
+        &mut self,
+        read: impl FnOnce(&T, &mut dyn FnMut(&mut [u8])) -> R,
+    ) -> R {
+        let (pads, opening) = (&self.pads, &mut self.opening);
+        read(&self.inner, &mut |bytes| pads.open(opening, bytes))
+    }
 }
 
 impl<T: AsyncRead + Unpin> AsyncRead for Qpp<T> {

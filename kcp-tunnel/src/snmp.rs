@@ -3,12 +3,16 @@
 //! Only how they are written; counting is the transport's.
 
 use core::fmt::Write as _;
+use std::fs::OpenOptions;
+use std::io::{self, Write as _};
 use std::path::PathBuf;
 
 use jiff::Zoned;
+use tokio::time::MissedTickBehavior;
 
-use crate::config::Generation;
+use crate::config::{Generation, SnmpLog};
 use crate::layout;
+use crate::status::Tunnel;
 
 /// Totals of a whole process since it started, by the names of kcp-go.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -119,6 +123,43 @@ pub fn signal_line(generation: Generation, counters: &Counters) -> String {
     format!("KCP SNMP:&{{{}}}", pairs.join(" "))
 }
 
+/// Appends a line to the file after every period, behind a header if it is empty. `now` is the time.
+/// Ends with why a line could not be written; kcptun stops then, too.
+pub(crate) async fn write_log<T: Tunnel>(
+    log: SnmpLog,
+    generation: Generation,
+    tunnel: T,
+    now: fn() -> Zoned,
+) -> io::Error {
+    let mut ticks = tokio::time::interval(log.period);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    ticks.tick().await;
+    loop {
+        ticks.tick().await;
+        if let Err(error) = append(&log, generation, &now(), &tunnel.counters().await) {
+            return error;
+        }
+    }
+}
+
+fn append(
+    log: &SnmpLog,
+    generation: Generation,
+    now: &Zoned,
+    counters: &Counters,
+) -> io::Result<()> {
+    let mut file = OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(log_path(&log.path, now))?;
+    let mut text = match file.metadata()?.len() {
+        0 => csv_header(generation),
+        _ => String::new(),
+    };
+    text.push_str(&csv_row(generation, now.timestamp().as_second(), counters));
+    file.write_all(text.as_bytes())
+}
+
 /// A column's name and where its value is.
 type Column = (&'static str, fn(&Counters) -> u64);
 
@@ -218,6 +259,57 @@ mod tests {
             fec_short_shards: 31,
             ..Counters::default()
         }
+    }
+
+    /// Counts nothing.
+    #[derive(Clone)]
+    struct Idle;
+
+    impl Tunnel for Idle {
+        fn status(&self) -> crate::status::Status {
+            unreachable!("the log has no use for it")
+        }
+
+        async fn counters(&self) -> Counters {
+            counters()
+        }
+
+        async fn stop(&self, _: core::time::Duration) -> bool {
+            unreachable!("the log stops nothing")
+        }
+    }
+
+    fn noon() -> Zoned {
+        let date = jiff::civil::date(2026, 1, 2).at(12, 0, 0, 0);
+        date.to_zoned(TimeZone::UTC).unwrap()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_file_grows_by_a_line_per_period_behind_one_header() {
+        let directory =
+            std::env::temp_dir().join(format!("kcp-tunnel-snmp-{}", std::process::id()));
+        std::fs::create_dir_all(&directory).unwrap();
+        let log = SnmpLog {
+            path: directory.join("snmp-20060102.log").display().to_string(),
+            period: core::time::Duration::from_secs(10),
+        };
+        for lines in [3, 6] {
+            let write = write_log(log.clone(), Generation::Y2026, Idle, noon);
+            let time = core::time::Duration::from_secs(35);
+            assert!(tokio::time::timeout(time, write).await.is_err());
+            let text = std::fs::read_to_string(directory.join("snmp-20260102.log")).unwrap();
+            let row = csv_row(
+                Generation::Y2026,
+                noon().timestamp().as_second(),
+                &counters(),
+            );
+            let expected = csv_header(Generation::Y2026) + &row.repeat(lines);
+            assert_eq!(text, expected);
+        }
+        std::fs::remove_dir_all(&directory).unwrap();
+        // From now on it cannot be written, which is told once.
+        let error = write_log(log, Generation::Y2026, Idle, noon).await;
+        assert_eq!(error.kind(), io::ErrorKind::NotFound);
     }
 
     #[test]

@@ -71,10 +71,8 @@ impl End {
 
     fn frames(&mut self) -> Vec<Vec<u8>> {
         core::iter::from_fn(|| {
-            let mut frame = Vec::new();
-            self.session
-                .poll_transmit(self.now, &mut frame)
-                .then_some(frame)
+            let frame = self.session.poll_transmit(self.now)?;
+            Some(frame.as_ref().to_vec())
         })
         .collect()
     }

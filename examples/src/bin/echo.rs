@@ -15,6 +15,7 @@ fn config() -> Result<Config, ConfigError> {
 }
 
 async fn serve(mut listener: Listener) -> std::io::Result<()> {
+    println!("listening on {}", listener.local_addr());
     loop {
         let (stream, peer) = listener.accept().await?;
         println!("{peer} opened a session");

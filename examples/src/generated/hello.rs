@@ -119,53 +119,6 @@ pub mod greeter_client {
             req.extensions_mut().insert(GrpcMethod::new("hello.Greeter", "Greet"));
             self.inner.unary(req, path, codec).await
         }
-        /// A greeting for every language the server knows.
-        pub async fn greet_in_all_languages(
-            &mut self,
-            request: impl tonic::IntoRequest<super::Name>,
-        ) -> std::result::Result<
-            tonic::Response<tonic::codec::Streaming<super::Greeting>>,
-            tonic::Status,
-        > {
-            self.inner
-                .ready()
-                .await
-                .map_err(|e| {
-                    tonic::Status::unknown(
-                        format!("Service was not ready: {}", e.into()),
-                    )
-                })?;
-            let codec = tonic_prost::ProstCodec::default();
-            let path = http::uri::PathAndQuery::from_static(
-                "/hello.Greeter/GreetInAllLanguages",
-            );
-            let mut req = request.into_request();
-            req.extensions_mut()
-                .insert(GrpcMethod::new("hello.Greeter", "GreetInAllLanguages"));
-            self.inner.server_streaming(req, path, codec).await
-        }
-        /// A greeting for everyone who comes along.
-        pub async fn greet_all(
-            &mut self,
-            request: impl tonic::IntoStreamingRequest<Message = super::Name>,
-        ) -> std::result::Result<
-            tonic::Response<tonic::codec::Streaming<super::Greeting>>,
-            tonic::Status,
-        > {
-            self.inner
-                .ready()
-                .await
-                .map_err(|e| {
-                    tonic::Status::unknown(
-                        format!("Service was not ready: {}", e.into()),
-                    )
-                })?;
-            let codec = tonic_prost::ProstCodec::default();
-            let path = http::uri::PathAndQuery::from_static("/hello.Greeter/GreetAll");
-            let mut req = request.into_streaming_request();
-            req.extensions_mut().insert(GrpcMethod::new("hello.Greeter", "GreetAll"));
-            self.inner.streaming(req, path, codec).await
-        }
     }
 }
 /// Generated server implementations.
@@ -186,31 +139,6 @@ pub mod greeter_server {
             &self,
             request: tonic::Request<super::Name>,
         ) -> std::result::Result<tonic::Response<super::Greeting>, tonic::Status>;
-        /// Server streaming response type for the GreetInAllLanguages method.
-        type GreetInAllLanguagesStream: tonic::codegen::tokio_stream::Stream<
-                Item = std::result::Result<super::Greeting, tonic::Status>,
-            >
-            + std::marker::Send
-            + 'static;
-        /// A greeting for every language the server knows.
-        async fn greet_in_all_languages(
-            &self,
-            request: tonic::Request<super::Name>,
-        ) -> std::result::Result<
-            tonic::Response<Self::GreetInAllLanguagesStream>,
-            tonic::Status,
-        >;
-        /// Server streaming response type for the GreetAll method.
-        type GreetAllStream: tonic::codegen::tokio_stream::Stream<
-                Item = std::result::Result<super::Greeting, tonic::Status>,
-            >
-            + std::marker::Send
-            + 'static;
-        /// A greeting for everyone who comes along.
-        async fn greet_all(
-            &self,
-            request: tonic::Request<tonic::Streaming<super::Name>>,
-        ) -> std::result::Result<tonic::Response<Self::GreetAllStream>, tonic::Status>;
     }
     #[derive(Debug)]
     pub struct GreeterServer<T> {
@@ -331,95 +259,6 @@ pub mod greeter_server {
                     };
                     Box::pin(fut)
                 }
-                "/hello.Greeter/GreetInAllLanguages" => {
-                    #[allow(non_camel_case_types)]
-                    struct GreetInAllLanguagesSvc<T: Greeter>(pub Arc<T>);
-                    impl<T: Greeter> tonic::server::ServerStreamingService<super::Name>
-                    for GreetInAllLanguagesSvc<T> {
-                        type Response = super::Greeting;
-                        type ResponseStream = T::GreetInAllLanguagesStream;
-                        type Future = BoxFuture<
-                            tonic::Response<Self::ResponseStream>,
-                            tonic::Status,
-                        >;
-                        fn call(
-                            &mut self,
-                            request: tonic::Request<super::Name>,
-                        ) -> Self::Future {
-                            let inner = Arc::clone(&self.0);
-                            let fut = async move {
-                                <T as Greeter>::greet_in_all_languages(&inner, request)
-                                    .await
-                            };
-                            Box::pin(fut)
-                        }
-                    }
-                    let accept_compression_encodings = self.accept_compression_encodings;
-                    let send_compression_encodings = self.send_compression_encodings;
-                    let max_decoding_message_size = self.max_decoding_message_size;
-                    let max_encoding_message_size = self.max_encoding_message_size;
-                    let inner = self.inner.clone();
-                    let fut = async move {
-                        let method = GreetInAllLanguagesSvc(inner);
-                        let codec = tonic_prost::ProstCodec::default();
-                        let mut grpc = tonic::server::Grpc::new(codec)
-                            .apply_compression_config(
-                                accept_compression_encodings,
-                                send_compression_encodings,
-                            )
-                            .apply_max_message_size_config(
-                                max_decoding_message_size,
-                                max_encoding_message_size,
-                            );
-                        let res = grpc.server_streaming(method, req).await;
-                        Ok(res)
-                    };
-                    Box::pin(fut)
-                }
-                "/hello.Greeter/GreetAll" => {
-                    #[allow(non_camel_case_types)]
-                    struct GreetAllSvc<T: Greeter>(pub Arc<T>);
-                    impl<T: Greeter> tonic::server::StreamingService<super::Name>
-                    for GreetAllSvc<T> {
-                        type Response = super::Greeting;
-                        type ResponseStream = T::GreetAllStream;
-                        type Future = BoxFuture<
-                            tonic::Response<Self::ResponseStream>,
-                            tonic::Status,
-                        >;
-                        fn call(
-                            &mut self,
-                            request: tonic::Request<tonic::Streaming<super::Name>>,
-                        ) -> Self::Future {
-                            let inner = Arc::clone(&self.0);
-                            let fut = async move {
-                                <T as Greeter>::greet_all(&inner, request).await
-                            };
-                            Box::pin(fut)
-                        }
-                    }
-                    let accept_compression_encodings = self.accept_compression_encodings;
-                    let send_compression_encodings = self.send_compression_encodings;
-                    let max_decoding_message_size = self.max_decoding_message_size;
-                    let max_encoding_message_size = self.max_encoding_message_size;
-                    let inner = self.inner.clone();
-                    let fut = async move {
-                        let method = GreetAllSvc(inner);
-                        let codec = tonic_prost::ProstCodec::default();
-                        let mut grpc = tonic::server::Grpc::new(codec)
-                            .apply_compression_config(
-                                accept_compression_encodings,
-                                send_compression_encodings,
-                            )
-                            .apply_max_message_size_config(
-                                max_decoding_message_size,
-                                max_encoding_message_size,
-                            );
-                        let res = grpc.streaming(method, req).await;
-                        Ok(res)
-                    };
-                    Box::pin(fut)
-                }
                 _ => {
                     Box::pin(async move {
                         let mut response = http::Response::new(
@@ -457,6 +296,458 @@ pub mod greeter_server {
     /// Generated gRPC service name
     pub const SERVICE_NAME: &str = "hello.Greeter";
     impl<T> tonic::server::NamedService for GreeterServer<T> {
+        const NAME: &'static str = SERVICE_NAME;
+    }
+}
+/// Generated client implementations.
+pub mod crowd_client {
+    #![allow(
+        unused_variables,
+        dead_code,
+        missing_docs,
+        clippy::wildcard_imports,
+        clippy::let_unit_value,
+    )]
+    use tonic::codegen::*;
+    use tonic::codegen::http::Uri;
+    #[derive(Debug, Clone)]
+    pub struct CrowdClient<T> {
+        inner: tonic::client::Grpc<T>,
+    }
+    impl CrowdClient<tonic::transport::Channel> {
+        /// Attempt to create a new client by connecting to a given endpoint.
+        pub async fn connect<D>(dst: D) -> Result<Self, tonic::transport::Error>
+        where
+            D: TryInto<tonic::transport::Endpoint>,
+            D::Error: Into<StdError>,
+        {
+            let conn = tonic::transport::Endpoint::new(dst)?.connect().await?;
+            Ok(Self::new(conn))
+        }
+    }
+    impl<T> CrowdClient<T>
+    where
+        T: tonic::client::GrpcService<tonic::body::Body>,
+        T::Error: Into<StdError>,
+        T::ResponseBody: Body<Data = Bytes> + std::marker::Send + 'static,
+        <T::ResponseBody as Body>::Error: Into<StdError> + std::marker::Send,
+    {
+        pub fn new(inner: T) -> Self {
+            let inner = tonic::client::Grpc::new(inner);
+            Self { inner }
+        }
+        pub fn with_origin(inner: T, origin: Uri) -> Self {
+            let inner = tonic::client::Grpc::with_origin(inner, origin);
+            Self { inner }
+        }
+        pub fn with_interceptor<F>(
+            inner: T,
+            interceptor: F,
+        ) -> CrowdClient<InterceptedService<T, F>>
+        where
+            F: tonic::service::Interceptor,
+            T::ResponseBody: Default,
+            T: tonic::codegen::Service<
+                http::Request<tonic::body::Body>,
+                Response = http::Response<
+                    <T as tonic::client::GrpcService<tonic::body::Body>>::ResponseBody,
+                >,
+            >,
+            <T as tonic::codegen::Service<
+                http::Request<tonic::body::Body>,
+            >>::Error: Into<StdError> + std::marker::Send + std::marker::Sync,
+        {
+            CrowdClient::new(InterceptedService::new(inner, interceptor))
+        }
+        /// Compress requests with the given encoding.
+        ///
+        /// This requires the server to support it otherwise it might respond with an
+        /// error.
+        #[must_use]
+        pub fn send_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.inner = self.inner.send_compressed(encoding);
+            self
+        }
+        /// Enable decompressing responses.
+        #[must_use]
+        pub fn accept_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.inner = self.inner.accept_compressed(encoding);
+            self
+        }
+        /// Limits the maximum size of a decoded message.
+        ///
+        /// Default: `4MB`
+        #[must_use]
+        pub fn max_decoding_message_size(mut self, limit: usize) -> Self {
+            self.inner = self.inner.max_decoding_message_size(limit);
+            self
+        }
+        /// Limits the maximum size of an encoded message.
+        ///
+        /// Default: `usize::MAX`
+        #[must_use]
+        pub fn max_encoding_message_size(mut self, limit: usize) -> Self {
+            self.inner = self.inner.max_encoding_message_size(limit);
+            self
+        }
+        /// A greeting in every language that the server knows.
+        pub async fn greet_in_all_languages(
+            &mut self,
+            request: impl tonic::IntoRequest<super::Name>,
+        ) -> std::result::Result<
+            tonic::Response<tonic::codec::Streaming<super::Greeting>>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/hello.Crowd/GreetInAllLanguages",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("hello.Crowd", "GreetInAllLanguages"));
+            self.inner.server_streaming(req, path, codec).await
+        }
+        /// One greeting for everyone who came along.
+        pub async fn greet_together(
+            &mut self,
+            request: impl tonic::IntoStreamingRequest<Message = super::Name>,
+        ) -> std::result::Result<tonic::Response<super::Greeting>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/hello.Crowd/GreetTogether",
+            );
+            let mut req = request.into_streaming_request();
+            req.extensions_mut().insert(GrpcMethod::new("hello.Crowd", "GreetTogether"));
+            self.inner.client_streaming(req, path, codec).await
+        }
+        /// A greeting for each, as they come along.
+        pub async fn greet_each(
+            &mut self,
+            request: impl tonic::IntoStreamingRequest<Message = super::Name>,
+        ) -> std::result::Result<
+            tonic::Response<tonic::codec::Streaming<super::Greeting>>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static("/hello.Crowd/GreetEach");
+            let mut req = request.into_streaming_request();
+            req.extensions_mut().insert(GrpcMethod::new("hello.Crowd", "GreetEach"));
+            self.inner.streaming(req, path, codec).await
+        }
+    }
+}
+/// Generated server implementations.
+pub mod crowd_server {
+    #![allow(
+        unused_variables,
+        dead_code,
+        missing_docs,
+        clippy::wildcard_imports,
+        clippy::let_unit_value,
+    )]
+    use tonic::codegen::*;
+    /// Generated trait containing gRPC methods that should be implemented for use with CrowdServer.
+    #[async_trait]
+    pub trait Crowd: std::marker::Send + std::marker::Sync + 'static {
+        /// Server streaming response type for the GreetInAllLanguages method.
+        type GreetInAllLanguagesStream: tonic::codegen::tokio_stream::Stream<
+                Item = std::result::Result<super::Greeting, tonic::Status>,
+            >
+            + std::marker::Send
+            + 'static;
+        /// A greeting in every language that the server knows.
+        async fn greet_in_all_languages(
+            &self,
+            request: tonic::Request<super::Name>,
+        ) -> std::result::Result<
+            tonic::Response<Self::GreetInAllLanguagesStream>,
+            tonic::Status,
+        >;
+        /// One greeting for everyone who came along.
+        async fn greet_together(
+            &self,
+            request: tonic::Request<tonic::Streaming<super::Name>>,
+        ) -> std::result::Result<tonic::Response<super::Greeting>, tonic::Status>;
+        /// Server streaming response type for the GreetEach method.
+        type GreetEachStream: tonic::codegen::tokio_stream::Stream<
+                Item = std::result::Result<super::Greeting, tonic::Status>,
+            >
+            + std::marker::Send
+            + 'static;
+        /// A greeting for each, as they come along.
+        async fn greet_each(
+            &self,
+            request: tonic::Request<tonic::Streaming<super::Name>>,
+        ) -> std::result::Result<tonic::Response<Self::GreetEachStream>, tonic::Status>;
+    }
+    #[derive(Debug)]
+    pub struct CrowdServer<T> {
+        inner: Arc<T>,
+        accept_compression_encodings: EnabledCompressionEncodings,
+        send_compression_encodings: EnabledCompressionEncodings,
+        max_decoding_message_size: Option<usize>,
+        max_encoding_message_size: Option<usize>,
+    }
+    impl<T> CrowdServer<T> {
+        pub fn new(inner: T) -> Self {
+            Self::from_arc(Arc::new(inner))
+        }
+        pub fn from_arc(inner: Arc<T>) -> Self {
+            Self {
+                inner,
+                accept_compression_encodings: Default::default(),
+                send_compression_encodings: Default::default(),
+                max_decoding_message_size: None,
+                max_encoding_message_size: None,
+            }
+        }
+        pub fn with_interceptor<F>(
+            inner: T,
+            interceptor: F,
+        ) -> InterceptedService<Self, F>
+        where
+            F: tonic::service::Interceptor,
+        {
+            InterceptedService::new(Self::new(inner), interceptor)
+        }
+        /// Enable decompressing requests with the given encoding.
+        #[must_use]
+        pub fn accept_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.accept_compression_encodings.enable(encoding);
+            self
+        }
+        /// Compress responses with the given encoding, if the client supports it.
+        #[must_use]
+        pub fn send_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.send_compression_encodings.enable(encoding);
+            self
+        }
+        /// Limits the maximum size of a decoded message.
+        ///
+        /// Default: `4MB`
+        #[must_use]
+        pub fn max_decoding_message_size(mut self, limit: usize) -> Self {
+            self.max_decoding_message_size = Some(limit);
+            self
+        }
+        /// Limits the maximum size of an encoded message.
+        ///
+        /// Default: `usize::MAX`
+        #[must_use]
+        pub fn max_encoding_message_size(mut self, limit: usize) -> Self {
+            self.max_encoding_message_size = Some(limit);
+            self
+        }
+    }
+    impl<T, B> tonic::codegen::Service<http::Request<B>> for CrowdServer<T>
+    where
+        T: Crowd,
+        B: Body + std::marker::Send + 'static,
+        B::Error: Into<StdError> + std::marker::Send + 'static,
+    {
+        type Response = http::Response<tonic::body::Body>;
+        type Error = std::convert::Infallible;
+        type Future = BoxFuture<Self::Response, Self::Error>;
+        fn poll_ready(
+            &mut self,
+            _cx: &mut Context<'_>,
+        ) -> Poll<std::result::Result<(), Self::Error>> {
+            Poll::Ready(Ok(()))
+        }
+        fn call(&mut self, req: http::Request<B>) -> Self::Future {
+            match req.uri().path() {
+                "/hello.Crowd/GreetInAllLanguages" => {
+                    #[allow(non_camel_case_types)]
+                    struct GreetInAllLanguagesSvc<T: Crowd>(pub Arc<T>);
+                    impl<T: Crowd> tonic::server::ServerStreamingService<super::Name>
+                    for GreetInAllLanguagesSvc<T> {
+                        type Response = super::Greeting;
+                        type ResponseStream = T::GreetInAllLanguagesStream;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::ResponseStream>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::Name>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Crowd>::greet_in_all_languages(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = GreetInAllLanguagesSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.server_streaming(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/hello.Crowd/GreetTogether" => {
+                    #[allow(non_camel_case_types)]
+                    struct GreetTogetherSvc<T: Crowd>(pub Arc<T>);
+                    impl<T: Crowd> tonic::server::ClientStreamingService<super::Name>
+                    for GreetTogetherSvc<T> {
+                        type Response = super::Greeting;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<tonic::Streaming<super::Name>>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Crowd>::greet_together(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = GreetTogetherSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.client_streaming(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/hello.Crowd/GreetEach" => {
+                    #[allow(non_camel_case_types)]
+                    struct GreetEachSvc<T: Crowd>(pub Arc<T>);
+                    impl<T: Crowd> tonic::server::StreamingService<super::Name>
+                    for GreetEachSvc<T> {
+                        type Response = super::Greeting;
+                        type ResponseStream = T::GreetEachStream;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::ResponseStream>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<tonic::Streaming<super::Name>>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Crowd>::greet_each(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = GreetEachSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.streaming(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                _ => {
+                    Box::pin(async move {
+                        let mut response = http::Response::new(
+                            tonic::body::Body::default(),
+                        );
+                        let headers = response.headers_mut();
+                        headers
+                            .insert(
+                                tonic::Status::GRPC_STATUS,
+                                (tonic::Code::Unimplemented as i32).into(),
+                            );
+                        headers
+                            .insert(
+                                http::header::CONTENT_TYPE,
+                                tonic::metadata::GRPC_CONTENT_TYPE,
+                            );
+                        Ok(response)
+                    })
+                }
+            }
+        }
+    }
+    impl<T> Clone for CrowdServer<T> {
+        fn clone(&self) -> Self {
+            let inner = self.inner.clone();
+            Self {
+                inner,
+                accept_compression_encodings: self.accept_compression_encodings,
+                send_compression_encodings: self.send_compression_encodings,
+                max_decoding_message_size: self.max_decoding_message_size,
+                max_encoding_message_size: self.max_encoding_message_size,
+            }
+        }
+    }
+    /// Generated gRPC service name
+    pub const SERVICE_NAME: &str = "hello.Crowd";
+    impl<T> tonic::server::NamedService for CrowdServer<T> {
         const NAME: &'static str = SERVICE_NAME;
     }
 }

@@ -172,11 +172,12 @@ impl<S: DatagramSocket + Unpin> Driver<S> {
         let mut visits = std::mem::take(&mut self.visits);
         let mut commands = std::mem::take(&mut self.commands);
         let anything = self.mailbox.take(&mut visits, &mut commands);
-        for command in commands.drain(..) {
-            self.handle_command(now, command)?;
-        }
+        // Who gives up a session and opens another has left a visit before the command.
         for key in visits.drain(..) {
             self.visit(now, key);
+        }
+        for command in commands.drain(..) {
+            self.handle_command(now, command)?;
         }
         self.visits = visits;
         self.commands = commands;

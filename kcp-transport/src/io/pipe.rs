@@ -91,11 +91,13 @@ struct Threshold {
 }
 
 impl Threshold {
-    /// A quarter of the window, or less where that is much.
+    /// A quarter of the window, or less where that is much, or where less closes the window: a window of one segment is
+    /// closed by any byte.
     fn new(window: Window, mss: usize) -> Self {
         let window = usize::from(window);
+        let closing = (window - 1) * mss + 1;
         Self {
-            bytes: (window * mss / 4).clamp(1, MAX_UNREPORTED),
+            bytes: (window * mss / 4).min(closing).clamp(1, MAX_UNREPORTED),
             messages: (window / 4).max(1),
         }
     }
@@ -561,5 +563,24 @@ fn gather(buffers: &[IoSlice<'_>], len: usize, chunk: &mut Chunk) {
         let part = &buffer[..buffer.len().min(left)];
         chunk.push(part);
         left -= part.len();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_reported_never_closes_the_window() {
+        for segments in [1, 2, 3, 32, 65_535] {
+            for mss in [4, 1_376] {
+                let window = Window::new(segments).expect("in range");
+                let unreported = Threshold::new(window, mss).bytes - 1;
+                assert!(
+                    unreported.div_ceil(mss) < segments,
+                    "{unreported} of {segments} segments"
+                );
+            }
+        }
     }
 }

@@ -32,6 +32,40 @@ type BoxError = Box<dyn std::error::Error + Send + Sync>;
 ///
 /// Clones share their sessions. Sessions end when the last clone and their last stream are gone;
 /// targets without a session are forgotten.
+///
+/// ```
+/// use kcp_transport::mux::MuxConfig;
+/// use kcp_transport::{Config, Connector, Listener};
+/// use tokio::io::{AsyncReadExt, AsyncWriteExt};
+/// use tokio_stream::StreamExt;
+/// use tower::ServiceExt;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let listener = Listener::bind("127.0.0.1:0", Config::default()).await?;
+/// let address = listener.local_addr();
+/// let mut incoming = listener.mux(MuxConfig::default());
+/// tokio::spawn(async move {
+///     while let Some(Ok(mut stream)) = incoming.next().await {
+///         let peer = stream.connection_info().peer_addr;
+///         stream.write_all(format!("{peer:?}").as_bytes()).await?;
+///         stream.shutdown().await?;
+///     }
+///     std::io::Result::Ok(())
+/// });
+///
+/// let connector = Connector::new(Config::default()).mux(MuxConfig::default());
+/// let mut answers = Vec::new();
+/// for _ in 0..2 {
+///     let mut stream = connector.clone().oneshot(address).await?;
+///     let mut answer = String::new();
+///     stream.read_to_string(&mut answer).await?;
+///     answers.push(answer);
+/// }
+/// assert_eq!(answers[0], answers[1], "both streams run over one session");
+/// # Ok(())
+/// # }
+/// ```
 pub struct MuxConnector<C: Service<T>, T> {
     connector: C,
     config: MuxConfig,

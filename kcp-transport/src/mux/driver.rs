@@ -24,7 +24,7 @@ use super::ledger::{Fate, Ledger, Mode};
 use super::pulse::Pulse;
 use super::session::Shared;
 use super::stream::MuxStream;
-use super::wire::{self, Port, Wire};
+use super::wire::{self, LAST_PING, Port, Wire};
 use crate::io::clock;
 
 /// Reads from the connection below in one turn, before other tasks get theirs.
@@ -35,7 +35,7 @@ const RECEIVE_BUDGET: usize = 16;
 /// nothing could make us fill our memory with answers.
 const ANSWER_LIMIT: usize = 1024 * 1024;
 
-/// How long the connection below may take to send the last bytes of a session that has ended.
+/// How long a session that has ended may take to send its last bytes and to hear that the peer knows.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What a handle asks of the driver.
@@ -164,24 +164,32 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Driver<IO> {
         };
         let mut farewell = self.end(cause);
         if writable {
-            let _ = timeout(CLOSE_TIMEOUT, poll_fn(|cx| farewell.poll_send(cx))).await;
+            let _ = timeout(CLOSE_TIMEOUT, poll_fn(|cx| farewell.poll_part(cx))).await;
         }
     }
 
-    /// Ends all streams, and the waiting for new ones. What is left is the last bytes to send.
+    /// Ends all streams, and the waiting for new ones. What is left is to part from the peer.
     fn end(mut self, cause: MuxError) -> Farewell<IO> {
-        if matches!(cause, MuxError::Closed) {
-            let mut wire = wire::lock(&self.wire);
+        let ours = matches!(cause, MuxError::Closed);
+        let mut wire = wire::lock(&self.wire);
+        if ours {
             for stream in wire.ledger.streams() {
                 wire.send(Header::reset(stream));
             }
+        }
+        if ours || self.peer_left {
             wire.send(Header::go_away(0));
         }
+        if ours {
+            wire.send(Header::ping(LAST_PING));
+        }
+        drop(wire);
         self.shared.end(cause);
         while self.commands.try_recv().is_ok() {}
         Farewell {
             io: self.io,
             wire: self.wire,
+            peer_left: self.peer_left || !ours,
             _commands: self.commands,
         }
     }
@@ -452,25 +460,40 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Driver<IO> {
     }
 }
 
-/// A session that has ended, with bytes left to send.
+/// A session that has ended here: the last bytes to send, and what the peer opened before it heard of the end.
 struct Farewell<IO> {
     io: IO,
     wire: Arc<Mutex<Wire>>,
+    /// Whether the peer opens no more.
+    peer_left: bool,
     /// Its end tells those who wait for the session that it has let go of the connection.
     _commands: mpsc::UnboundedReceiver<Command>,
 }
 
-impl<IO: AsyncWrite + Unpin> Farewell<IO> {
-    /// Sends what is left, then shuts the connection below down.
-    fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+impl<IO: AsyncRead + AsyncWrite + Unpin> Farewell<IO> {
+    /// Sends what is left, resets what the peer opens until it knows better, then shuts the connection below down.
+    fn poll_part(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let mut wire = wire::lock(&self.wire);
-        if wire.transmit(&mut self.io, cx).is_err() {
-            return Poll::Ready(());
+        loop {
+            while !self.peer_left && wire.unsent() <= ANSWER_LIMIT {
+                match wire.poll_receive(&mut self.io, cx) {
+                    Poll::Ready(Ok(0) | Err(_)) => self.peer_left = true,
+                    Poll::Ready(Ok(_)) => self.peer_left = wire.refuse(),
+                    Poll::Pending => break,
+                }
+            }
+            match wire.transmit(&mut self.io, cx) {
+                Ok(0) => break,
+                Ok(_) => {}
+                Err(_) => return Poll::Ready(()),
+            }
         }
-        if wire.unsent() > 0 {
+        let unsent = wire.unsent() > 0;
+        drop(wire);
+        if unsent || !self.peer_left {
+            let _ = Pin::new(&mut self.io).poll_flush(cx);
             return Poll::Pending;
         }
-        drop(wire);
         Pin::new(&mut self.io).poll_shutdown(cx).map(drop)
     }
 }

@@ -27,6 +27,30 @@ const ACCEPT_BUDGET: usize = 16;
 ///
 /// Dropping it stops accepting connections and streams. The streams it has yielded keep their
 /// sessions; sessions without any are closed.
+///
+/// ```
+/// use kcp_transport::mux::MuxConfig;
+/// use kcp_transport::{Config, Connector, Listener};
+/// use tokio::io::{AsyncReadExt, AsyncWriteExt};
+/// use tokio_stream::StreamExt;
+/// use tower::ServiceExt;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let listener = Listener::bind("127.0.0.1:0", Config::default()).await?;
+/// let connector = Connector::new(Config::default()).mux(MuxConfig::default());
+/// let mut client = connector.oneshot(listener.local_addr()).await?;
+/// client.write_all(b"hello").await?;
+/// client.shutdown().await?;
+///
+/// let mut incoming = listener.mux(MuxConfig::default());
+/// let mut stream = incoming.next().await.expect("the listener lives")?;
+/// let mut greeting = String::new();
+/// stream.read_to_string(&mut greeting).await?;
+/// assert_eq!(greeting, "hello");
+/// # Ok(())
+/// # }
+/// ```
 #[pin_project]
 pub struct MuxIncoming<S, IO> {
     #[pin]

@@ -13,7 +13,9 @@ pub(super) struct Pulse {
     settings: KeepAlive,
     last_received: Instant,
     next_ping: Instant,
-    last_ping: Option<(u32, Instant)>,
+    /// The ping that waits for its answer.
+    under_way: Option<(u32, Instant)>,
+    pings: u32,
 }
 
 impl Pulse {
@@ -23,7 +25,8 @@ impl Pulse {
             settings,
             last_received: now,
             next_ping,
-            last_ping: None,
+            under_way: None,
+            pings: 0,
         }
     }
 
@@ -32,21 +35,25 @@ impl Pulse {
         self.last_received = now;
     }
 
-    /// A ping was answered: the round-trip time, if it was the latest one.
+    /// A ping was answered: the round-trip time, if it was the one under way.
     pub(super) fn handle_pong(&mut self, now: Instant, value: u32) -> Option<Duration> {
-        let (_, sent) = self.last_ping.take_if(|(expected, _)| *expected == value)?;
+        let (_, sent) = self.under_way.take_if(|(expected, _)| *expected == value)?;
         Some(now - sent)
     }
 
-    /// The ping to send now, if one is due.
+    /// The ping to send now, if one is due. None follows one that is under way: behind many bytes an answer may take
+    /// longer than the interval, and would never be the latest.
     pub(super) fn poll_ping(&mut self, now: Instant) -> Option<u32> {
         if now < self.next_ping {
             return None;
         }
         self.next_ping = now + self.settings.interval;
-        let number = self.last_ping.map_or(0, |(value, _)| value.wrapping_add(1));
-        let value = number | OWN_PING;
-        self.last_ping = Some((value, now));
+        if self.under_way.is_some() {
+            return None;
+        }
+        let value = self.pings | OWN_PING;
+        self.pings = self.pings.wrapping_add(1);
+        self.under_way = Some((value, now));
         Some(value)
     }
 

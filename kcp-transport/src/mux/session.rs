@@ -65,6 +65,36 @@ pub struct MuxStats {
 ///
 /// Clones are handles of the same session. It lives as long as any handle, its [`MuxAcceptor`] or
 /// any stream does; when the last of them is dropped, it is closed as by [`close`](Self::close).
+///
+/// Both ends may open streams:
+///
+/// ```
+/// use kcp_transport::mux::{MuxConfig, MuxSession};
+/// use kcp_transport::{Config, Connector, Listener};
+/// use tokio::io::{AsyncReadExt, AsyncWriteExt};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let mut listener = Listener::bind("127.0.0.1:0", Config::default()).await?;
+/// let stream = Connector::new(Config::default()).connect(listener.local_addr()).await?;
+/// let (client, mut from_server) = MuxSession::client(stream, MuxConfig::default());
+/// let mut request = client.open().await?;
+/// request.write_all(b"hello").await?;
+///
+/// let (stream, _) = listener.accept().await?;
+/// let (server, mut from_client) = MuxSession::server(stream, MuxConfig::default());
+/// let mut notice = server.open().await?;
+/// notice.write_all(b"welcome").await?;
+/// notice.shutdown().await?;
+///
+/// let mut text = String::new();
+/// from_server.accept().await?.read_to_string(&mut text).await?;
+/// assert_eq!(text, "welcome");
+/// let accepted = from_client.accept().await?;
+/// assert_eq!(accepted.id(), request.id());
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug)]
 pub struct MuxSession {
     user: Arc<User>,

@@ -31,6 +31,34 @@ use super::session::{ConnectionInfo, Shared};
 /// for [`linger`](super::MuxConfig::linger).
 ///
 /// The halves that `tokio::io::split` gives may be used by different tasks.
+///
+/// ```
+/// use std::io::ErrorKind;
+///
+/// use kcp_transport::mux::{MuxConfig, MuxSession};
+/// use tokio::io::{AsyncReadExt, AsyncWriteExt};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let (near, far) = tokio::io::duplex(4096); // a KCP session, or anything else
+/// let (client, _) = MuxSession::client(near, MuxConfig::default());
+/// let (_server, mut incoming) = MuxSession::server(far, MuxConfig::default());
+///
+/// let mut whole = client.open().await?;
+/// whole.write_all(b"all of it").await?;
+/// whole.shutdown().await?;
+/// let mut text = String::new();
+/// incoming.accept().await?.read_to_string(&mut text).await?;
+/// assert_eq!(text, "all of it");
+///
+/// let mut broken_off = client.open().await?;
+/// broken_off.write_all(b"half of").await?;
+/// drop(broken_off); // without `shutdown`: the reader learns that something is missing
+/// let read = incoming.accept().await?.read_to_string(&mut text).await;
+/// assert_eq!(read.unwrap_err().kind(), ErrorKind::ConnectionReset);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct MuxStream {
     /// Present until dropped.

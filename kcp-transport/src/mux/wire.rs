@@ -23,6 +23,9 @@ use super::ledger::{Fate, Ledger};
 /// Marks the pings of this module. yamux numbers its own from 0, at most one in ten seconds.
 pub(super) const OWN_PING: u32 = 1 << 31;
 
+/// Follows the end of a session: once it is answered, the peer opens no more streams.
+pub(super) const LAST_PING: u32 = u32::MAX;
+
 /// Bytes taken from the connection below at a time.
 const READ_AHEAD: usize = 16 * 1024;
 
@@ -141,6 +144,35 @@ impl Wire {
     /// Gives back memory that bulk traffic needed.
     pub(super) fn shrink(&mut self) {
         self.outbox.shrink_to(IDLE_CAPACITY);
+    }
+
+    /// Resets every stream that the peer opens, and skips whatever else has come: for a session without a yamux.
+    /// Whether the peer knows that the session has ended.
+    pub(super) fn refuse(&mut self) -> bool {
+        let rest = self.rest.take().map_or(0, Header::body_len);
+        let unread = std::mem::take(&mut self.body) + rest;
+        self.skip = self.skip.saturating_add(unread);
+        loop {
+            self.skip -= self.inbox.skip(self.skip);
+            if self.skip > 0 {
+                return false;
+            }
+            let Some(bytes) = self.inbox.take_header() else {
+                return false;
+            };
+            let Some(header) = Header::decode(&bytes) else {
+                return true;
+            };
+            match header.kind {
+                Kind::GoAway => return true,
+                Kind::Ping if header.has(ACK) && header.length == LAST_PING => return true,
+                Kind::Data | Kind::WindowUpdate if header.has(SYN) => {
+                    self.send(Header::reset(header.stream));
+                }
+                Kind::Data | Kind::WindowUpdate | Kind::Ping => {}
+            }
+            self.skip = header.body_len();
+        }
     }
 
     /// Hands bytes to yamux: how many; 0 if none are there.

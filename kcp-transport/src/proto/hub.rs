@@ -1,7 +1,9 @@
-//! Every session of one socket: routing, admission, fairness, deadlines.
+//! Every session of one socket: routing and admission (in `receive`), fairness, deadlines.
 //!
 //! Owns the sessions by value. Received datagrams, written chunks and the time go in; packets, chunks and news for the
 //! handles come out. Reads no clock and touches no socket.
+
+mod receive;
 
 use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
@@ -12,20 +14,17 @@ use ahash::RandomState;
 use slab::Slab;
 
 use super::Time;
-use super::arq::receiver::Origin;
 use super::arq::sender::Settings;
 use super::batch::PacketBatch;
 use super::chunk::{Chunk, Pool};
-use super::crypto::{Nonces, OpenError};
+use super::crypto::Nonces;
 use super::deadlines::Deadlines;
-use super::fec::{Code, Decoder};
-use super::layout::MAX_DATAGRAM;
-use super::packet::{self, Inner, Packet};
-use super::path::Path;
+use super::fec::Code;
+use super::path::{Path, QUARANTINE};
 use super::session::Session;
 use crate::config::{Config, Mtu, Window};
 use crate::error::{SendError, SessionError};
-use crate::stats::{Discard, EndpointStats, SessionStats};
+use crate::stats::{EndpointStats, SessionStats};
 
 /// A closed conversation is remembered this long: late packets of it must not begin it anew.
 const TOMBSTONE: Duration = Duration::from_secs(10);
@@ -105,6 +104,14 @@ pub enum Change {
     ParityLimit(usize),
 }
 
+/// What remains of an address without sessions for a while.
+#[derive(Clone, Copy, Debug)]
+struct Departed {
+    at: Time,
+    /// Our protected packets go on with this number: the peer could take them for late ones otherwise.
+    next_group: u32,
+}
+
 /// All sessions of one socket.
 #[derive(Debug)]
 pub struct Hub {
@@ -120,6 +127,8 @@ pub struct Hub {
     per_ip: HashMap<IpAddr, u32, RandomState>,
     tombstones: HashMap<(SocketAddr, u32), Time, RandomState>,
     tombstone_order: VecDeque<(SocketAddr, u32)>,
+    /// Addresses whose last session has ended lately: each has a tombstone.
+    departed: HashMap<SocketAddr, Departed, RandomState>,
     generation: u32,
     /// Sessions with something to send, served in turn.
     ready: VecDeque<u32>,
@@ -153,7 +162,8 @@ impl Hub {
             by_addr: HashMap::with_hasher(hashing.clone()),
             by_conv: HashMap::with_hasher(hashing.clone()),
             per_ip: HashMap::with_hasher(hashing.clone()),
-            tombstones: HashMap::with_hasher(hashing),
+            tombstones: HashMap::with_hasher(hashing.clone()),
+            departed: HashMap::with_hasher(hashing),
             tombstone_order: VecDeque::new(),
             generation: 0,
             ready: VecDeque::new(),
@@ -175,32 +185,14 @@ impl Hub {
             return None;
         }
         self.stats.active_opens += 1;
-        let index = self.insert(now, peer, conv);
+        let index = self.insert(now, peer, conv, |path, sessions| {
+            // Our own peers go on numbering while one of their sessions lives.
+            path.sessions
+                .iter()
+                .any(|&index| sessions[index as usize].session.is_alive())
+        });
         self.file(now, index);
         Some(self.key(index))
-    }
-
-    /// Takes datagrams from `peer` that lie back to back, each `stride` bytes long but for the last. They are
-    /// decrypted in place.
-    pub fn handle_datagrams(
-        &mut self,
-        now: Time,
-        peer: SocketAddr,
-        datagrams: &mut [u8],
-        stride: usize,
-    ) {
-        for datagram in datagrams.chunks_mut(stride.max(1)) {
-            self.stats.datagrams_received += 1;
-            if let Err(reason) = self.handle_datagram(now, peer, datagram) {
-                self.stats.discard(reason);
-            }
-        }
-        while let Some(index) = self.touched.pop() {
-            if let Some(entry) = self.sessions.get_mut(index as usize) {
-                entry.touched = false;
-                self.file(now, index);
-            }
-        }
     }
 
     /// Does what is due.
@@ -225,6 +217,13 @@ impl Hub {
                 Some(_) | None => {
                     self.tombstones.remove(&oldest);
                     self.tombstone_order.pop_front();
+                    let (peer, _) = oldest;
+                    if let Some(departed) = self.departed.get(&peer)
+                        && (now.since(departed.at) >= TOMBSTONE
+                            || self.tombstones.len() >= MAX_TOMBSTONES)
+                    {
+                        self.departed.remove(&peer);
+                    }
                 }
             }
         }
@@ -552,139 +551,24 @@ impl Hub {
         self.deadlines.set(index, entry.session.poll_timeout());
     }
 
-    fn handle_datagram(
+    /// `goes_on`: whether the peer goes on with the numbers of its protected packets that the path has seen.
+    fn insert(
         &mut self,
         now: Time,
         peer: SocketAddr,
-        datagram: &mut [u8],
-    ) -> Result<(), Discard> {
-        // No peer sends longer ones, and segments of such a length would take more memory than the window grants.
-        if datagram.len() > MAX_DATAGRAM {
-            return Err(Discard::TooLong);
-        }
-        let inner = self
-            .config
-            .cipher
-            .open(datagram)
-            .map_err(|error| match error {
-                OpenError::TooShort => Discard::TooShort,
-                OpenError::BadChecksum | OpenError::BadTag => Discard::BadChecksum,
-            })?;
-        let packet = Packet::read(&datagram[inner]).ok_or(Discard::TooShort)?;
-        match packet.inner {
-            Inner::Segments(segments) => {
-                let index = self.route(now, peer, &packet)?;
-                self.deliver(now, index, segments)
+        conv: u32,
+        goes_on: impl FnOnce(&Path, &Slab<Entry>) -> bool,
+    ) -> u32 {
+        let path = match self.by_addr.get(&peer) {
+            Some(&path) => {
+                let known = &mut self.paths[path as usize];
+                if known.newest_heard().is_some() && !goes_on(known, &self.sessions) {
+                    known.quarantine(now);
+                }
+                path
             }
-            Inner::Protected(segments) => {
-                let index = self.route(now, peer, &packet)?;
-                let delivered = self.deliver(now, index, segments);
-                let path = self.sessions[index as usize].path;
-                self.repair(now, path, packet.bytes);
-                delivered
-            }
-            Inner::Parity => {
-                let path = *self.by_addr.get(&peer).ok_or(Discard::Stranger)?;
-                self.repair(now, path, packet.bytes);
-                Ok(())
-            }
-            Inner::OutOfBand(data) => {
-                let index = self.route(now, peer, &packet)?;
-                self.touch(index);
-                self.sessions[index as usize].session.handle_oob(now, data);
-                Ok(())
-            }
-        }
-    }
-
-    fn deliver(&mut self, now: Time, index: u32, segments: &[u8]) -> Result<(), Discard> {
-        self.touch(index);
-        self.sessions[index as usize]
-            .session
-            .handle_packet(now, segments, Origin::Wire, &mut self.pool)
-            .map_err(|_| Discard::Malformed)
-    }
-
-    /// Gives a packet to the path's decoder, and what it rebuilds to the sessions. Data packets were delivered before:
-    /// the code's state never decides whether they count.
-    fn repair(&mut self, now: Time, path: u32, protected: &[u8]) {
-        let mut decoder = self.paths[path as usize]
-            .decoder
-            .take()
-            .unwrap_or_else(|| Decoder::new(None));
-        let (sessions, by_conv) = (&mut self.sessions, &self.by_conv);
-        let taker = |sessions: &Slab<Entry>, rebuilt: &[u8]| {
-            let index = *by_conv.get(&(path, packet::first_conv(rebuilt)?))?;
-            sessions[index as usize]
-                .session
-                .would_accept(rebuilt)
-                .then_some(index)
+            None => self.add_path(now, peer),
         };
-        let repairs = decoder.accept(protected, |rebuilt| taker(sessions, rebuilt).is_some());
-        for repaired in repairs {
-            // An earlier one of the same group may have made this one implausible.
-            let Some(index) = taker(sessions, repaired.packet) else {
-                continue;
-            };
-            let entry = &mut sessions[index as usize];
-            if !entry.touched {
-                entry.touched = true;
-                self.touched.push(index);
-            }
-            // Plausible packets are well-formed.
-            let _ =
-                entry
-                    .session
-                    .handle_packet(now, repaired.packet, Origin::Rebuilt, &mut self.pool);
-        }
-        self.paths[path as usize].decoder = Some(decoder);
-    }
-
-    /// Finds the session that a packet belongs to, or opens one for it.
-    fn route(&mut self, now: Time, peer: SocketAddr, packet: &Packet<'_>) -> Result<u32, Discard> {
-        let conv = packet.conv().ok_or(Discard::Malformed)?;
-        if let Some(index) = self.find(peer, conv) {
-            return Ok(index);
-        }
-        if self
-            .tombstones
-            .get(&(peer, conv))
-            .is_some_and(|&until| until > now)
-        {
-            return Err(Discard::Closed);
-        }
-        let window = self.config.receive_window.into();
-        if !self.accepting || !packet.may_open_session(window) {
-            return Err(Discard::Stranger);
-        }
-        if self.backlog >= self.config.accept_backlog {
-            return Err(Discard::Refused);
-        }
-        if self.config.replace_on_new_conv && packet.begins_conversation() {
-            self.end_path(now, peer);
-        }
-        let ip_sessions = self.per_ip.get(&peer.ip()).copied().unwrap_or_default() as usize;
-        if self.sessions.len() >= self.config.max_sessions
-            || ip_sessions >= self.config.max_sessions_per_ip
-        {
-            return Err(Discard::Refused);
-        }
-        self.stats.passive_opens += 1;
-        self.backlog += 1;
-        let index = self.insert(now, peer, conv);
-        let entry = &mut self.sessions[index as usize];
-        entry.accepted = true;
-        entry.session.notices_mut().accepted = true;
-        Ok(index)
-    }
-
-    fn insert(&mut self, now: Time, peer: SocketAddr, conv: u32) -> u32 {
-        let (config, code) = (&self.config, &self.code);
-        let paths = &mut self.paths;
-        let path = *self.by_addr.entry(peer).or_insert_with(|| {
-            let layout = config.layout(config.mtu);
-            paths.insert(Path::new(peer, layout, code.clone(), config.duplicates)) as u32
-        });
         let mss = self.paths[path as usize].layout().mss();
         self.generation = self.generation.wrapping_add(1);
         let index = self.sessions.insert(Entry {
@@ -700,6 +584,20 @@ impl Hub {
         self.by_conv.insert((path, conv), index);
         *self.per_ip.entry(peer.ip()).or_default() += 1;
         self.stats.max_sessions = self.stats.max_sessions.max(self.sessions.len() as u64);
+        index
+    }
+
+    fn add_path(&mut self, now: Time, peer: SocketAddr) -> u32 {
+        let config = &self.config;
+        let layout = config.layout(config.mtu);
+        let departed = self.departed.remove(&peer);
+        let first = departed.map_or(0, |departed| departed.next_group);
+        let mut path = Path::new(peer, layout, self.code.clone(), config, first);
+        if departed.is_some_and(|departed| now.since(departed.at) < QUARANTINE) {
+            path.quarantine(now);
+        }
+        let index = self.paths.insert(path) as u32;
+        self.by_addr.insert(peer, index);
         index
     }
 
@@ -719,6 +617,11 @@ impl Hub {
             let path = self.paths.remove(entry.path as usize);
             self.stats.sessions.add(&path.counters());
             self.by_addr.remove(&peer);
+            let departed = Departed {
+                at: now,
+                next_group: path.next_group(),
+            };
+            self.departed.insert(peer, departed);
         }
         if let Some(count) = self.per_ip.get_mut(&peer.ip()) {
             *count -= 1;
@@ -739,22 +642,6 @@ impl Hub {
         }
         self.deadlines.set(index, None);
         self.ended.push_back((key, error, Box::new(stats)));
-    }
-
-    fn end_path(&mut self, now: Time, peer: SocketAddr) {
-        if let Some(&path) = self.by_addr.get(&peer) {
-            for index in self.paths[path as usize].sessions.clone() {
-                self.end(now, index, SessionError::Replaced);
-            }
-        }
-    }
-
-    fn touch(&mut self, index: u32) {
-        let entry = &mut self.sessions[index as usize];
-        if !entry.touched {
-            entry.touched = true;
-            self.touched.push(index);
-        }
     }
 
     fn find(&self, peer: SocketAddr, conv: u32) -> Option<u32> {

@@ -52,6 +52,14 @@ impl<'a> Packet<'a> {
         }
     }
 
+    /// Its number among protected packets, if it is one.
+    pub(crate) fn number(&self) -> Option<u32> {
+        match self.inner {
+            Inner::Protected(_) | Inner::Parity => first_word(self.bytes),
+            Inner::Segments(_) | Inner::OutOfBand(_) => None,
+        }
+    }
+
     /// Whether a session may begin with this packet: it holds data of the first window, or asks for a sign of life.
     /// Anything else is a leftover of a session that ended.
     pub(crate) fn may_open_session(&self, window: u32) -> bool {
@@ -80,7 +88,9 @@ impl<'a> Packet<'a> {
 
 /// The conversation that the first segment names, if there are enough bytes for one.
 pub(super) fn first_conv(segments: &[u8]) -> Option<u32> {
-    segments
-        .first_chunk()
-        .map(|bytes| u32::from_le_bytes(*bytes))
+    first_word(segments)
+}
+
+fn first_word(bytes: &[u8]) -> Option<u32> {
+    bytes.first_chunk().map(|bytes| u32::from_le_bytes(*bytes))
 }

@@ -5,6 +5,7 @@
 
 use core::fmt;
 use core::net::SocketAddr;
+use core::time::Duration;
 use std::sync::Arc;
 
 use super::Time;
@@ -12,6 +13,7 @@ use super::arq::segment::HEADER_LEN;
 use super::batch::PacketBatch;
 use super::fec::{Code, Decoder, Encoder};
 use super::layout::{FEC_HEADER_LEN, Layout, MAX_DATAGRAM, PacketWriter};
+use crate::config::Config;
 use crate::stats::SessionStats;
 
 /// Inner packet types. Source: kcp-go `typeData`, `typeParity`, `typeOOB`.
@@ -20,6 +22,9 @@ const TYPE_OOB: u16 = 0xf3;
 /// Number in the FEC header of out-of-band packets, which take none from the sequence.
 const OOB_SEQUENCE: u32 = u32::MAX;
 
+/// Packets are not on their way for longer.
+pub(crate) const QUARANTINE: Duration = Duration::from_secs(3);
+
 /// A remote address.
 pub(crate) struct Path {
     pub(crate) addr: SocketAddr,
@@ -27,9 +32,12 @@ pub(crate) struct Path {
     encoder: Option<Encoder>,
     /// Taken out while it hands rebuilt packets to the sessions.
     pub(crate) decoder: Option<Decoder>,
+    /// Until then packets of an earlier conversation may arrive, and nothing is rebuilt.
+    quarantined_until: Option<Time>,
     /// Indices of the sessions with this address.
     pub(crate) sessions: Vec<u32>,
     duplicates: u8,
+    protect_control: bool,
     packets_sent: u64,
     bytes_sent: u64,
 }
@@ -39,17 +47,51 @@ impl Path {
         addr: SocketAddr,
         layout: Layout,
         code: Option<Arc<Code>>,
-        duplicates: u8,
+        config: &Config,
+        first: u32,
     ) -> Self {
         Self {
             addr,
             layout,
             decoder: code.clone().map(|code| Decoder::new(Some(code))),
-            encoder: code.map(Encoder::new),
+            encoder: code.map(|code| Encoder::starting_at(code, first)),
+            quarantined_until: None,
             sessions: Vec::new(),
-            duplicates,
+            duplicates: config.duplicates,
+            protect_control: config.protect_control,
             packets_sent: 0,
             bytes_sent: 0,
+        }
+    }
+
+    /// The number with which our next group of protected packets begins.
+    pub(crate) fn next_group(&self) -> u32 {
+        self.encoder.as_ref().map_or(0, Encoder::next_group)
+    }
+
+    /// A number near the highest one that the peer's protected packets had so far.
+    pub(crate) fn newest_heard(&self) -> Option<u32> {
+        self.decoder.as_ref().and_then(Decoder::newest)
+    }
+
+    /// The peer may number anew from now on, as kcp-go does in each conversation, while packets of an earlier one are
+    /// still on their way. Parity does not tell whose it is, and what is rebuilt from packets of both may look right.
+    pub(crate) fn quarantine(&mut self, now: Time) {
+        self.quarantined_until = Some(now + QUARANTINE);
+    }
+
+    /// Whether what arrives may be used for repair.
+    pub(crate) fn may_repair(&mut self, now: Time) -> bool {
+        match self.quarantined_until {
+            Some(until) if now < until => false,
+            Some(_) => {
+                self.quarantined_until = None;
+                if let Some(decoder) = &mut self.decoder {
+                    decoder.restart();
+                }
+                true
+            }
+            None => true,
         }
     }
 
@@ -93,13 +135,18 @@ impl Path {
         (self.bytes_sent - before) as usize
     }
 
-    /// Builds a packet of control segments. It carries no FEC header, which every kcp-go accepts beside packets that
-    /// do: acknowledgements repeat themselves, and groups fill with data only.
+    /// Builds a packet of control segments. Unless old peers need it, it carries no FEC header, which kcp-go accepts
+    /// beside packets that do: acknowledgements repeat themselves, and groups fill with data only.
     pub(crate) fn send_control(
         &mut self,
+        now: Time,
         batch: &mut PacketBatch,
         fill: impl FnOnce(&mut PacketWriter<'_>),
     ) {
+        if self.protect_control && self.encoder.is_some() {
+            self.send_protected(now, batch, 0, fill);
+            return;
+        }
         let Layout {
             crypto_header,
             tag,

@@ -323,7 +323,7 @@ impl Session {
                 }
             } else if self.wants_control(now) {
                 let envelope = self.envelope();
-                path.send_control(batch, |packet| self.write_control(envelope, packet));
+                path.send_control(now, batch, |packet| self.write_control(envelope, packet));
             } else {
                 break;
             }
@@ -556,6 +556,11 @@ impl Session {
         }
     }
 
+    /// Whether its peer was heard and its handle is still there.
+    pub(crate) fn is_alive(&self) -> bool {
+        self.heard && self.state == State::Open
+    }
+
     /// Whether the handle is gone and the session only finishes what was written.
     pub(crate) fn is_closing(&self) -> bool {
         self.state != State::Open
@@ -609,7 +614,9 @@ impl Session {
         for (wanted, command) in windows {
             if *wanted && packet.room() >= HEADER_LEN {
                 *wanted = false;
-                packet.put(&header(command, Seq(0), TransmissionId(0)));
+                // Receivers ignore the number. But a late packet with number 0 has a kcp-go listener close whatever
+                // conversation has taken this one's place, so only one that has heard nothing yet has it.
+                packet.put(&header(command, envelope.una, TransmissionId(0)));
                 self.stats.segments_sent += 1;
             }
         }

@@ -78,6 +78,14 @@ impl Endpoint {
     }
 }
 
+impl HostPort {
+    /// Whether only this machine can connect to it.
+    pub fn is_loopback(&self) -> bool {
+        let address = self.host.parse::<std::net::IpAddr>();
+        self.host == "localhost" || address.is_ok_and(|address| address.is_loopback())
+    }
+}
+
 impl HostPorts {
     /// Reads `host:port` or `host:min-max`, ports from 1 on. The host is all before the last colon.
     ///
@@ -110,6 +118,19 @@ impl fmt::Display for Endpoint {
             }
             Self::Tcp(HostPort { host, port }) => write!(f, "{host}:{port}"),
             Self::Unix(path) => path.display().fmt(f),
+        }
+    }
+}
+
+impl fmt::Display for HostPorts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.host.contains(':') {
+            true => write!(f, "[{}]:", self.host)?,
+            false => write!(f, "{}:", self.host)?,
+        }
+        match (self.ports.start(), self.ports.end()) {
+            (min, max) if min == max => write!(f, "{min}"),
+            (min, max) => write!(f, "{min}-{max}"),
         }
     }
 }

@@ -4,6 +4,7 @@ use std::io;
 use std::sync::Arc;
 
 use super::address::AddressError;
+use super::names::Crypt;
 use crate::qpp::Weakness;
 use crate::smux;
 
@@ -71,6 +72,9 @@ pub enum ConfigError {
         /// What to use instead.
         instead: &'static str,
     },
+    /// What `kcp-tunnel stats` reads is for this machine only.
+    #[error("status must be a loopback address or a unix socket, not {0:?}")]
+    StatusNotLocal(String),
     /// The configuration file cannot be read.
     #[error("cannot read {path:?}: {error}")]
     File {
@@ -94,6 +98,12 @@ pub enum Warning {
     /// The key is the one that everybody knows.
     #[error("the key is kcptun's public default: set your own")]
     DefaultKey,
+    /// The cipher protects nothing, or next to nothing.
+    #[error("crypt {0} does not protect what is carried: use aes-128-gcm, or aes for old peers")]
+    WeakCipher(Crypt),
+    /// A window is larger than the wire can say, which is 65,535 segments.
+    #[error("{0} is cut to 65535 segments, the most that a packet can tell")]
+    WindowCut(&'static str),
     /// No cipher has this name, or had it then; as kcptun did, aes is used.
     #[error("no cipher is called {0:?}: aes is used")]
     CipherReplaced(String),

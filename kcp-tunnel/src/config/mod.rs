@@ -11,6 +11,7 @@
 
 mod address;
 mod error;
+pub(crate) mod explain;
 mod names;
 mod settings;
 
@@ -95,15 +96,15 @@ pub struct TunnelConfig {
     pub mode: Mode,
     /// What the mode means, or the four hidden flags say.
     pub tuning: Tuning,
-    /// Most bytes of UDP payload. Flag `mtu`, default 1,350.
+    /// Most bytes of UDP payload, 64 to 1,500. Flag `mtu`, default 1,350.
     pub mtu: u16,
     /// Most bytes per second that a session sends; `None` for no limit. Flag `ratelimit`, default
     /// none.
     pub rate_limit: Option<u64>,
     /// Segments on their way at most. Flag `sndwnd`, default 128, on the server 1,024.
-    pub send_window: u32,
+    pub send_window: u16,
     /// Segments received ahead at most. Flag `rcvwnd`, default 512, on the server 1,024.
-    pub receive_window: u32,
+    pub receive_window: u16,
     /// Forward error correction; `None` if either count is 0. Flags `datashard` and `parityshard`,
     /// default 10 and 3.
     pub shards: Option<Shards>,
@@ -130,6 +131,11 @@ pub struct TunnelConfig {
     pub log: Option<PathBuf>,
     /// Whether the opening and closing of streams is kept out of the log. Flag `quiet`.
     pub quiet: bool,
+    /// Where `kcp-tunnel stats` finds this tunnel: a loopback address or a unix socket; `None` for
+    /// nowhere. Flag `status`.
+    pub status: Option<Endpoint>,
+    /// Where Prometheus finds this tunnel; `None` for nowhere. Flag `metrics`.
+    pub metrics: Option<Endpoint>,
     /// Whose defaults were used, and whose statistics are written. Flag `compat`, default 2026.
     pub generation: Generation,
 }
@@ -312,12 +318,12 @@ impl Settings {
             crypt: self.crypt(warnings)?,
             mode,
             tuning,
-            mtu: self.number("mtu", 1..=MAX_DATAGRAM)?,
+            mtu: self.number("mtu", MIN_DATAGRAM..=MAX_DATAGRAM)?,
             rate_limit: u64::try_from(self.integer("ratelimit"))
                 .ok()
                 .filter(|&limit| limit != 0),
-            send_window: self.number("sndwnd", 1..=i32::MAX as u32)?,
-            receive_window: self.number("rcvwnd", 1..=i32::MAX as u32)?,
+            send_window: self.window("sndwnd", warnings)?,
+            receive_window: self.window("rcvwnd", warnings)?,
             shards: self.shards()?,
             dscp: self.number("dscp", 0..=63)?,
             compress: !self.switch("nocomp"),
@@ -331,6 +337,8 @@ impl Settings {
                 .filter(|path| !path.is_empty())
                 .map(PathBuf::from),
             quiet: self.switch("quiet"),
+            status: self.status()?,
+            metrics: self.optional_endpoint("metrics")?,
             generation: self.generation(),
             key,
         })
@@ -343,10 +351,23 @@ impl Settings {
         }
     }
 
+    fn window(&self, name: &'static str, warnings: &mut Vec<Warning>) -> Result<u16, ConfigError> {
+        let segments = self.number(name, 1..=i32::MAX as u32)?;
+        Ok(u16::try_from(segments).unwrap_or_else(|_| {
+            warnings.push(Warning::WindowCut(name));
+            u16::MAX
+        }))
+    }
+
     fn crypt(&self, warnings: &mut Vec<Warning>) -> Result<Crypt, ConfigError> {
         let name = self.text("crypt");
         match Crypt::named(name, self.generation()) {
-            Some(crypt) => Ok(crypt),
+            Some(crypt) => {
+                if matches!(crypt, Crypt::None | Crypt::Null | Crypt::Xor) {
+                    warnings.push(Warning::WeakCipher(crypt));
+                }
+                Ok(crypt)
+            }
             None if self.exact() => {
                 warnings.push(Warning::CipherReplaced(name.to_owned()));
                 Ok(Crypt::Aes)
@@ -405,7 +426,10 @@ impl Settings {
         let session = self.number("smuxbuf", 0..=usize::MAX)?;
         let stream = self.number("streambuf", 0..=usize::MAX)?;
         let frame = self.number("framesize", 0..=usize::MAX)?;
-        let config = smux::Config::new(version).keepalive(interval, SMUX_TIMEOUT)?;
+        let config = smux::Config::new(version)
+            .keepalive(interval, SMUX_TIMEOUT)?
+            .announce(!self.exact())
+            .half_close(self.generation() != Generation::Y2021);
         Ok(config.buffers(session, stream)?.max_frame(frame)?)
     }
 
@@ -422,6 +446,23 @@ impl Settings {
         Ok(Some(count))
     }
 
+    fn optional_endpoint(&self, name: &'static str) -> Result<Option<Endpoint>, ConfigError> {
+        match self.text(name) {
+            "" => Ok(None),
+            _ => self.endpoint(name).map(Some),
+        }
+    }
+
+    fn status(&self) -> Result<Option<Endpoint>, ConfigError> {
+        let endpoint = self.optional_endpoint("status")?;
+        match &endpoint {
+            Some(Endpoint::Tcp(address)) if !address.is_loopback() => {
+                Err(ConfigError::StatusNotLocal(address.host.clone()))
+            }
+            Some(Endpoint::Tcp(_) | Endpoint::Unix(_)) | None => Ok(endpoint),
+        }
+    }
+
     fn snmp(&self) -> Result<Option<SnmpLog>, ConfigError> {
         let (path, period) = (self.text("snmplog").to_owned(), self.seconds("snmpperiod")?);
         Ok((!path.is_empty() && !period.is_zero()).then_some(SnmpLog { path, period }))
@@ -430,6 +471,9 @@ impl Settings {
 
 /// Longest time that can be set: a century, so that no sum of two can overflow.
 const MAX_SECONDS: u64 = 100 * 365 * 86_400;
+
+/// The smallest datagram with room for every header and some data.
+const MIN_DATAGRAM: u16 = 64;
 
 /// What a receiver of kcp-go takes. Source: kcp-go `mtuLimit`.
 const MAX_DATAGRAM: u16 = 1_500;

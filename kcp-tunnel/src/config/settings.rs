@@ -163,7 +163,7 @@ impl Settings {
 }
 
 /// The value that JSON has for `flag`, if it is of the flag's type.
-fn flag_value(flag: &Flag, json: Json) -> Option<Value> {
+pub(super) fn flag_value(flag: &Flag, json: Json) -> Option<Value> {
     match (flag.default(Side::Client, Generation::Y2026), json) {
         (Value::Text(_), Json::String(text)) => Some(Value::Text(text)),
         (Value::Integer(_), Json::Number(number)) => number.as_i64().map(Value::Integer),

@@ -73,6 +73,8 @@ fn the_clients_defaults_are_those_of_kcptun_2026() {
         sessions: NonZeroU16::MIN,
         expiry: None,
         tunnel: TunnelConfig {
+            status: None,
+            metrics: None,
             key: Key("it's a secrect".to_owned()),
             crypt: Crypt::Aes,
             mode: Mode::Fast,
@@ -94,7 +96,7 @@ fn the_clients_defaults_are_those_of_kcptun_2026() {
             compress: true,
             ack_no_delay: false,
             socket_buffer: 4_194_304,
-            smux: smux.max_frame(8_192).unwrap(),
+            smux: smux.max_frame(8_192).unwrap().announce(true),
             close_wait: Duration::ZERO,
             qpp: None,
             snmp: None,
@@ -130,7 +132,7 @@ fn compat_2021_has_the_defaults_of_2021() {
     let new = server_with(&[]);
     let old = server_with(&["--compat", "2021"]);
     let expected = TunnelConfig {
-        smux: smux.max_frame(32_768).unwrap(),
+        smux: smux.max_frame(32_768).unwrap().half_close(false),
         close_wait: Duration::ZERO,
         generation: Generation::Y2021,
         ..new.tunnel
@@ -138,11 +140,35 @@ fn compat_2021_has_the_defaults_of_2021() {
     assert_eq!(old.tunnel, expected);
     let by_file = run(client_file(&[], r#"{"compat": "2021"}"#)).0;
     assert_eq!(by_file, client_with(&["--compat", "2021"]));
-    assert_eq!(client_with(&["--compat", "2026"]), client_with(&[]));
+    let mut exact = client_with(&[]);
+    exact.tunnel.smux = exact.tunnel.smux.announce(false);
+    assert_eq!(client_with(&["--compat", "2026"]), exact);
     assert_eq!(
         client_error(&["--compat", "2022"]),
         "compat must be 2021 or 2026, not \"2022\""
     );
+}
+
+#[test]
+fn ciphers_that_protect_nothing_are_warned_of() {
+    for (name, weak) in [
+        ("none", true),
+        ("null", true),
+        ("xor", true),
+        ("tea", false),
+    ] {
+        let (_, warnings) = run(client(owned(&["--key=k", "--crypt", name]), None, no_file));
+        let crypt = Crypt::named(name, Generation::Y2026).unwrap();
+        let expected = weak.then_some(Warning::WeakCipher(crypt));
+        assert_eq!(warnings, Vec::from_iter(expected), "{name}");
+    }
+}
+
+#[test]
+fn a_window_larger_than_a_header_can_tell_is_cut() {
+    let (config, warnings) = run(server(owned(&["--key=k", "--rcvwnd=70000"]), None, no_file));
+    assert_eq!(config.tunnel.receive_window, 65_535);
+    assert_eq!(warnings, [Warning::WindowCut("rcvwnd")]);
 }
 
 #[test]
@@ -285,7 +311,8 @@ fn an_unknown_cipher_is_an_error_unless_kcptun_is_to_be_imitated() {
         replaced("2026", "aes-256"),
         (Crypt::Aes, warning("aes-256"))
     );
-    assert_eq!(replaced("2026", "null"), (Crypt::Null, vec![]));
+    let weak = vec![Warning::WeakCipher(Crypt::Null)];
+    assert_eq!(replaced("2026", "null"), (Crypt::Null, weak));
     assert_eq!(replaced("2021", "null"), (Crypt::Aes, warning("null")));
     assert_eq!(
         replaced("2021", "aes-128-gcm"),
@@ -328,8 +355,8 @@ fn qpp_has_a_count_and_warns_of_what_weakens_it() {
 #[test]
 fn numbers_out_of_range_are_errors_that_name_the_range() {
     for (args, message) in [
-        (["--mtu", "1501"], "mtu must be from 1 to 1500, not 1501"),
-        (["--mtu", "0"], "mtu must be from 1 to 1500, not 0"),
+        (["--mtu", "1501"], "mtu must be from 64 to 1500, not 1501"),
+        (["--mtu", "0"], "mtu must be from 64 to 1500, not 0"),
         (["--conn", "0"], "conn must be from 1 to 65535, not 0"),
         (
             ["--sndwnd", "0"],

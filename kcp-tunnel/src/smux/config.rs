@@ -1,5 +1,6 @@
 //! Settings of a session, each checked where it is set: a [`Config`] that exists is valid.
 
+use core::fmt;
 use core::time::Duration;
 
 /// Version of the protocol. Both ends must be set to the same one; nothing is negotiated.
@@ -33,6 +34,7 @@ pub struct Config {
     pub(super) accept_backlog: usize,
     pub(super) max_streams: usize,
     pub(super) half_close: bool,
+    pub(super) announce: bool,
 }
 
 impl Config {
@@ -48,6 +50,7 @@ impl Config {
             accept_backlog: 1_024,
             max_streams: 16_384,
             half_close: true,
+            announce: false,
         }
     }
 
@@ -115,10 +118,19 @@ impl Config {
 
     /// Streams that may exist at once, whoever opened them. Default 16,384.
     ///
-    /// Beyond it, opening fails, and what the peer opens is refused. A stream holds up to 32 KiB that
+    /// Beyond it, opening fails, and what the peer opens is refused. A stream holds up to 64 KiB that
     /// wait to be sent, besides its share of the receive budget. (The Go library has no limit.)
     pub fn max_streams(mut self, streams: usize) -> Self {
         self.max_streams = streams;
+        self
+    }
+
+    /// Whether to tell the peer that this end half-closes streams, and to learn whether the peer
+    /// does: see [`Peer`](super::Peer). Default `false`.
+    ///
+    /// Says so in a frame of data on a stream that never exists, which others drop.
+    pub fn announce(mut self, enabled: bool) -> Self {
+        self.announce = enabled;
         self
     }
 
@@ -130,6 +142,21 @@ impl Config {
     pub fn half_close(mut self, supported: bool) -> Self {
         self.half_close = supported;
         self
+    }
+}
+
+impl fmt::Display for Config {
+    /// The settings in effect, in one line.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "version {}, frames of {} bytes, buffers of {} bytes a session and {} a stream, keepalive {:?}",
+            self.version.byte(),
+            self.max_frame,
+            self.receive_budget,
+            self.stream_window,
+            self.keepalive
+        )
     }
 }
 

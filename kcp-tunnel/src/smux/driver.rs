@@ -7,7 +7,8 @@ use core::future::poll_fn;
 use core::ops::Range;
 use core::pin::Pin;
 use core::task::{Context, Poll};
-use std::io;
+use std::collections::VecDeque;
+use std::io::{self, IoSlice};
 use std::sync::Arc;
 
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, ReadBuf};
@@ -15,6 +16,7 @@ use tokio::time::{Instant, Sleep};
 use tracing::debug;
 
 use super::error::SessionError;
+use super::proto::Frame;
 use super::shared::{self, Shared, State};
 
 /// Owns the transport of a session.
@@ -26,8 +28,8 @@ pub(super) struct Driver<T> {
     untaken: Range<usize>,
     /// Whether the session takes input, as far as the driver knows.
     listening: bool,
-    /// One frame, and how much of it was written.
-    output: Vec<u8>,
+    /// Frames on their way, and how much of the first was written.
+    output: VecDeque<Frame>,
     written: usize,
     unflushed: bool,
     timer: Pin<Box<Sleep>>,
@@ -41,7 +43,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Driver<T> {
             input: vec![0; READ_SIZE].into_boxed_slice(),
             untaken: 0..0,
             listening: true,
-            output: Vec::new(),
+            output: VecDeque::with_capacity(BATCH_FRAMES),
             written: 0,
             unflushed: false,
             timer: Box::pin(tokio::time::sleep_until(Instant::now())),
@@ -120,33 +122,56 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Driver<T> {
         Ok(taken > 0)
     }
 
-    /// Writes once, a frame or the rest of one. Whether to try again.
+    /// Writes once, as many frames as the transport takes. Whether to try again.
     ///
-    /// A frame is one write, so that a transport that makes a unit of each, as the compressing one
-    /// does, delivers every frame as soon as it can.
+    /// A frame is one slice, so that a transport that makes a unit of each write, as the compressing
+    /// one does, and takes one slice at a time, delivers every frame as soon as it can.
     fn send(&mut self, cx: &mut Context<'_>) -> Result<bool, SessionError> {
-        if self.written == self.output.len() {
-            self.written = 0;
-            self.output.clear();
+        if self.output.is_empty() {
             let output = &mut self.output;
-            let framed = self.shared.with(|state| {
-                let framed = state.session.poll_transmit(shared::now(), output);
-                state.driver.send_idle = !framed;
-                framed
+            self.shared.with(|state| {
+                let (now, mut bytes) = (shared::now(), 0);
+                while bytes < BATCH_BYTES && output.len() < BATCH_FRAMES {
+                    let Some(frame) = state.session.poll_transmit(now) else {
+                        break;
+                    };
+                    bytes += frame.as_ref().len();
+                    output.push_back(frame);
+                }
+                state.driver.send_idle = output.is_empty();
             });
-            if !framed {
+            if self.output.is_empty() {
                 return self.flush(cx);
             }
         }
-        match Pin::new(&mut self.transport).poll_write(cx, &self.output[self.written..]) {
+        let mut slices = [IoSlice::new(&[]); BATCH_FRAMES];
+        for (slice, frame) in slices.iter_mut().zip(&self.output) {
+            *slice = IoSlice::new(frame.as_ref());
+        }
+        let slices = &mut slices[..self.output.len()];
+        if let (Some(slice), Some(frame)) = (slices.first_mut(), self.output.front()) {
+            *slice = IoSlice::new(&frame.as_ref()[self.written..]);
+        }
+        match Pin::new(&mut self.transport).poll_write_vectored(cx, slices) {
             Poll::Ready(Ok(0)) => Err(transport(io::ErrorKind::WriteZero.into())),
             Poll::Ready(Ok(len)) => {
-                self.written += len;
-                self.unflushed = true;
+                self.handle_written(len);
                 Ok(true)
             }
             Poll::Ready(Err(error)) => Err(transport(error)),
             Poll::Pending => Ok(false),
+        }
+    }
+
+    /// The transport has taken `len` bytes.
+    fn handle_written(&mut self, len: usize) {
+        self.unflushed = true;
+        self.written += len;
+        while let Some(frame) = self.output.front()
+            && self.written >= frame.as_ref().len()
+        {
+            self.written -= frame.as_ref().len();
+            self.output.pop_front();
         }
     }
 
@@ -172,7 +197,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Driver<T> {
             if let Some(error) = over {
                 return Poll::Ready(Err(error));
             }
-            if drained && self.written == self.output.len() && !self.unflushed {
+            if drained && self.output.is_empty() && !self.unflushed {
                 return Poll::Ready(Ok(()));
             }
             let Some(deadline) = deadline.map(Instant::from_std) else {
@@ -203,6 +228,12 @@ fn transport(error: io::Error) -> SessionError {
 
 /// Bytes read from the transport at once: the longest frame.
 const READ_SIZE: usize = 65_536;
+
+/// Frames handed to the transport at once.
+const BATCH_FRAMES: usize = 16;
+
+/// Bytes from which on no more frames are gathered: what a KCP stream takes in one write.
+const BATCH_BYTES: usize = 56 * 1_024;
 
 /// Reads and writes before other tasks get their turn.
 const TURNS: usize = 64;

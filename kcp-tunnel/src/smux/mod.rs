@@ -34,8 +34,8 @@ mod stream;
 
 pub use config::{Config, ConfigError, Version};
 pub use error::{OpenError, ProtocolError, SessionError, WriteError};
-pub use proto::StreamId;
-pub use session::Session;
+pub use proto::{Block, Peer, StreamId};
+pub use session::{Session, Watch};
 pub use stream::Stream;
 
 #[cfg(test)]

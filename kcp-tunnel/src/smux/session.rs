@@ -1,5 +1,6 @@
 //! Handles of a session: open, accept, close.
 
+use core::time::Duration;
 use std::sync::Arc;
 
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -7,8 +8,8 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use super::config::Config;
 use super::driver::Driver;
 use super::error::{OpenError, SessionError};
-use super::proto::Role;
-use super::shared::Shared;
+use super::proto::{Peer, Role};
+use super::shared::{Shared, State};
 use super::stream::Stream;
 
 /// A session: opens and accepts streams over one transport.
@@ -100,9 +101,7 @@ impl Session {
 
     /// Waits until the session is over and its transport released. Says why it ended.
     pub async fn closed(&self) -> SessionError {
-        self.shared()
-            .wait_for(|state| state.session.end().filter(|_| state.driver.gone).cloned())
-            .await
+        self.shared().wait_for(State::over).await
     }
 
     /// Whether the session has ended: nothing can be opened or accepted any more.
@@ -115,13 +114,78 @@ impl Session {
         self.shared().with(|state| state.session.stream_count())
     }
 
+    /// A look at the session that does not keep it open.
+    pub fn watch(&self) -> Watch {
+        Watch {
+            shared: Arc::clone(self.shared()),
+        }
+    }
+
     fn shared(&self) -> &Arc<Shared> {
         &self.handle.shared
     }
 }
 
+/// A look at a [`Session`] that does not keep it open, and can close it.
+#[derive(Clone, Debug)]
+pub struct Watch {
+    shared: Arc<Shared>,
+}
+
+impl Watch {
+    /// As [`Session::close`].
+    pub fn close(&self) {
+        self.shared
+            .with(|state| state.session.close(super::shared::now()));
+    }
+
+    /// As [`Session::closed`].
+    pub async fn closed(&self) -> SessionError {
+        self.shared.wait_for(State::over).await
+    }
+
+    /// As [`Session::is_closed`].
+    pub fn is_closed(&self) -> bool {
+        self.shared.with(|state| state.session.end().is_some())
+    }
+
+    /// As [`Session::stream_count`].
+    pub fn stream_count(&self) -> usize {
+        self.shared.with(|state| state.session.stream_count())
+    }
+
+    /// How the peer ends streams.
+    pub fn peer(&self) -> Peer {
+        self.shared.with(|state| state.session.peer())
+    }
+
+    /// Waits until the peer says that it accepts no more streams, or the session has ended.
+    pub async fn leaving(&self) {
+        self.shared
+            .wait_for(|state| {
+                let over = state.session.is_peer_leaving() || state.session.end().is_some();
+                over.then_some(())
+            })
+            .await;
+    }
+
+    /// Accepts no more streams, and tells the peer, if it is of our kind, to open its streams in
+    /// another session. Those that exist go on.
+    pub fn leave(&self) {
+        self.shared
+            .with(|state| state.session.leave(super::shared::now()));
+    }
+
+    /// How long the peer has been silent. Every byte counts, also of keepalives.
+    pub fn silence(&self) -> Duration {
+        self.shared.with(|state| {
+            super::shared::now().saturating_duration_since(state.session.last_heard())
+        })
+    }
+}
+
 impl Drop for Handle {
     fn drop(&mut self) {
-        self.shared.with(super::shared::State::remove_acceptor);
+        self.shared.with(State::remove_acceptor);
     }
 }

@@ -133,6 +133,11 @@ impl State {
         self.release();
     }
 
+    /// Why the session ended, once its transport is released.
+    pub(super) fn over(&mut self) -> Option<SessionError> {
+        self.session.end().filter(|_| self.driver.gone).cloned()
+    }
+
     /// Has the task of `cx` woken when `stream` can go on in `direction`.
     pub(super) fn register(&mut self, stream: StreamId, direction: Direction, cx: &Context<'_>) {
         if let Some(waiting) = self.streams.get_mut(&stream) {
@@ -162,7 +167,7 @@ impl State {
         let mut changed = false;
         while let Some(event) = self.session.poll_event() {
             match event {
-                Event::Incoming => changed = true,
+                Event::Incoming | Event::Leaving => changed = true,
                 Event::Readable(id) => out.extend(self.take_waker(id, Direction::Read)),
                 Event::Writable(id) => out.extend(self.take_waker(id, Direction::Write)),
             }

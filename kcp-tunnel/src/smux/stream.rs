@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::proto::{Readable, StreamId};
+use super::proto::{Block, Peer, Readable, StreamId, Taken};
 use super::shared::{Direction, Shared};
 
 /// One stream of a session.
@@ -22,7 +22,7 @@ use super::shared::{Direction, Shared};
 ///   [`Config::half_close`](super::Config::half_close); or we have shut it down.
 /// * an error whose inner error is a [`SessionError`](super::SessionError): as above.
 ///
-/// Writes wait while 32 KiB are on their way to the transport; in version 2 also while the peer's
+/// Writes wait while 64 KiB are on their way to the transport; in version 2 also while the peer's
 /// window is used up. `poll_flush` waits for nothing: the session sends as soon as it can.
 /// `poll_shutdown` ends our direction, waits until all that was written has gone to the transport,
 /// and leaves the other direction open.
@@ -44,6 +44,73 @@ impl Stream {
     /// Its number in the session.
     pub const fn id(&self) -> StreamId {
         self.id
+    }
+
+    /// How the session's peer ends streams.
+    pub fn peer(&self) -> Peer {
+        self.shared.with(|state| state.session.peer())
+    }
+
+    /// Waits until a write takes something, and tells how many bytes it takes at once.
+    ///
+    /// Lets a relay read no more from elsewhere than it can hand over.
+    ///
+    /// # Errors
+    /// As a write.
+    pub fn poll_room(&self, cx: &Context<'_>) -> Poll<io::Result<usize>> {
+        self.shared.with(|state| match state.session.room(self.id) {
+            Ok(0) => {
+                state.register(self.id, Direction::Write, cx);
+                Poll::Pending
+            }
+            Ok(room) => Poll::Ready(Ok(room)),
+            Err(error) => Poll::Ready(Err(error.into())),
+        })
+    }
+
+    /// Waits for something to read and takes it as it lies, without copying: at least one block,
+    /// more while there are some and they are less than `limit` bytes. Returns how many bytes;
+    /// 0 at the end of the stream.
+    ///
+    /// The peer may send as much again only when [`release`](Self::release) says that they were read.
+    ///
+    /// # Errors
+    /// As a read.
+    pub fn poll_take(
+        &self,
+        cx: &Context<'_>,
+        limit: usize,
+        mut take: impl FnMut(Block),
+    ) -> Poll<io::Result<usize>> {
+        self.shared.with(|state| {
+            let mut taken = 0;
+            while taken < limit {
+                match state.session.take(self.id) {
+                    Ok(Taken::Data(block)) => {
+                        taken += block.as_ref().len();
+                        take(block);
+                    }
+                    Ok(Taken::Blocked) if taken == 0 => {
+                        state.register(self.id, Direction::Read, cx);
+                        return Poll::Pending;
+                    }
+                    Err(error) if taken == 0 => return Poll::Ready(Err(error.into())),
+                    Ok(Taken::Blocked | Taken::End) | Err(_) => break,
+                }
+            }
+            Poll::Ready(Ok(taken))
+        })
+    }
+
+    /// Says that `count` of the bytes which [`poll_take`](Self::poll_take) gave were read, and gives
+    /// blocks back that are `emptied`.
+    pub fn release(&self, count: usize, emptied: impl IntoIterator<Item = Block>) {
+        self.shared.with(|state| {
+            state.session.release(self.id, count);
+            for block in emptied {
+                state.session.recycle(block);
+            }
+        });
     }
 
     fn poll_write_slices<'a>(

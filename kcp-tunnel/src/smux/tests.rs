@@ -136,7 +136,7 @@ async fn a_v2_writer_waits_for_its_reader() {
     while let Ok(len) = timeout(Duration::from_secs(1), near.write(&[0; 10_000])).await {
         written += len.unwrap();
     }
-    assert_eq!(written, 262_144 + 32_768);
+    assert_eq!(written, 262_144 + 65_536);
     let mut got = vec![0; written];
     far.read_exact(&mut got).await.unwrap();
     assert!(!waits(near.write(&[0; 10_000])).await);

@@ -9,6 +9,8 @@ import (
 	"net"
 	"time"
 
+	"interop/report"
+
 	kcp "github.com/xtaci/kcp-go/v5"
 )
 
@@ -26,13 +28,13 @@ const (
 
 func benchListen(o *options, block kcp.BlockCrypt) {
 	listener, err := kcp.ListenWithOptions(o.addr, block, o.ds, o.ps)
-	check(err)
-	check(listener.SetReadBuffer(o.buffer))
-	check(listener.SetWriteBuffer(o.buffer))
-	report(listening{"listening", listener.Addr().String()})
+	report.Check(err)
+	report.Check(listener.SetReadBuffer(o.buffer))
+	report.Check(listener.SetWriteBuffer(o.buffer))
+	report.Listening(listener.Addr().String())
 	for {
 		s, err := listener.AcceptKCP()
-		check(err)
+		report.Check(err)
 		o.tune(s)
 		go benchServe(s)
 	}
@@ -97,8 +99,8 @@ func (c *benchClient) open() (*kcp.UDPSession, error) {
 	if err != nil {
 		return nil, err
 	}
-	check(s.SetReadBuffer(c.o.buffer))
-	check(s.SetWriteBuffer(c.o.buffer))
+	report.Check(s.SetReadBuffer(c.o.buffer))
+	report.Check(s.SetWriteBuffer(c.o.buffer))
 	c.o.tune(s)
 	return s, nil
 }

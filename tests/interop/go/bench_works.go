@@ -11,6 +11,8 @@ import (
 	"syscall"
 	"time"
 
+	"interop/report"
+
 	kcp "github.com/xtaci/kcp-go/v5"
 )
 
@@ -105,7 +107,7 @@ type bench struct {
 
 func benchDial(o *options, block kcp.BlockCrypt) {
 	peer, err := net.ResolveUDPAddr("udp", o.addr)
-	check(err)
+	report.Check(err)
 	seconds := func(value float64) time.Duration { return time.Duration(value * float64(time.Second)) }
 	b := &bench{
 		benchClient: &benchClient{o, block, peer},
@@ -126,28 +128,28 @@ func benchDial(o *options, block kcp.BlockCrypt) {
 	}
 	work := works[o.work]
 	if work == nil {
-		fail("no work %q", o.work)
+		report.Fail("no work %q", o.work)
 	}
 	r := work()
 	time.Sleep(lastLook)
-	report(r)
+	report.Line(r)
 }
 
 func usedCpu() float64 {
 	var usage syscall.Rusage
-	check(syscall.Getrusage(syscall.RUSAGE_SELF, &usage))
+	report.Check(syscall.Getrusage(syscall.RUSAGE_SELF, &usage))
 	return float64(usage.Utime.Nano()+usage.Stime.Nano()) / 1e9
 }
 
 func (b *bench) begin() {
-	report(moment{"begin"})
+	report.Line(moment{"begin"})
 	b.cpu = usedCpu()
 	b.begun = time.Now()
 	b.until = b.begun.Add(b.measured)
 }
 
 func (b *bench) end() result {
-	report(moment{"end"})
+	report.Line(moment{"end"})
 	return result{Event: "result", Seconds: time.Since(b.begun).Seconds(), Cpu: usedCpu() - b.cpu}
 }
 
@@ -165,13 +167,13 @@ func (t *tally) into(r result) result {
 // receive reads until then.
 func receive(s *kcp.UDPSession, until time.Time) (bytes uint64) {
 	buffer := make([]byte, bulkChunk)
-	check(s.SetReadDeadline(until))
+	report.Check(s.SetReadDeadline(until))
 	for time.Now().Before(until) {
 		n, err := s.Read(buffer)
 		if isTimeout(err) {
 			break
 		}
-		check(err)
+		report.Check(err)
 		bytes += uint64(n)
 	}
 	return bytes
@@ -179,7 +181,7 @@ func receive(s *kcp.UDPSession, until time.Time) (bytes uint64) {
 
 func (b *bench) bulk() result {
 	s, err := b.ask(kindBulk, 0)
-	check(err)
+	report.Check(err)
 	receive(s, time.Now().Add(b.warmup))
 	b.begin()
 	bytes := receive(s, b.until)
@@ -191,18 +193,18 @@ func (b *bench) bulk() result {
 func (b *bench) echo() result {
 	size := b.o.number
 	s, err := b.ask(kindEcho, size)
-	check(err)
+	report.Check(err)
 	message, reply := make([]byte, size), make([]byte, size)
 	round := func() {
-		check(s.SetDeadline(time.Now().Add(b.drain)))
+		report.Check(s.SetDeadline(time.Now().Add(b.drain)))
 		written := make(chan error, 1)
 		go func() {
 			_, err := s.Write(message)
 			written <- err
 		}()
 		_, err := io.ReadFull(s, reply)
-		check(err)
-		check(<-written)
+		report.Check(err)
+		report.Check(<-written)
 	}
 	for warm := time.Now().Add(b.warmup); time.Now().Before(warm); {
 		round()
@@ -230,7 +232,7 @@ func (b *bench) connected(count int) []*lane {
 		go func() {
 			defer wait.Done()
 			l, err := b.lane()
-			check(err)
+			report.Check(err)
 			all[i] = l
 			<-turns
 		}()
@@ -275,7 +277,7 @@ func (b *bench) openLoop(bulk bool) result {
 	var err error
 	if bulk {
 		s, err = b.ask(kindBulk, 0)
-		check(err)
+		report.Check(err)
 		receive(s, start)
 	} else {
 		time.Sleep(b.warmup)

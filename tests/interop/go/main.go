@@ -8,12 +8,13 @@
 package main
 
 import (
-	"bufio"
 	"flag"
 	"net"
-	"os"
 	"sync"
 	"time"
+
+	"interop/cipher"
+	"interop/report"
 
 	kcp "github.com/xtaci/kcp-go/v5"
 )
@@ -92,7 +93,7 @@ func (o *options) tune(s *kcp.UDPSession) {
 	s.SetNoDelay(o.nodelay, o.interval, o.resend, o.nc)
 	s.SetWindowSize(o.sndwnd, o.rcvwnd)
 	if !s.SetMtu(o.mtu) {
-		fail("mtu %d refused", o.mtu)
+		report.Fail("mtu %d refused", o.mtu)
 	}
 	s.SetACKNoDelay(o.acknodelay)
 	s.SetDUP(o.dup)
@@ -103,13 +104,13 @@ func (o *options) tune(s *kcp.UDPSession) {
 
 func listen(o *options, block kcp.BlockCrypt) {
 	listener, err := kcp.ListenWithOptions(o.addr, block, o.ds, o.ps)
-	check(err)
-	check(listener.SetReadBuffer(socketBuffer))
-	check(listener.SetWriteBuffer(socketBuffer))
-	report(listening{"listening", listener.Addr().String()})
+	report.Check(err)
+	report.Check(listener.SetReadBuffer(socketBuffer))
+	report.Check(listener.SetWriteBuffer(socketBuffer))
+	report.Listening(listener.Addr().String())
 	for {
 		s, err := listener.AcceptKCP()
-		check(err)
+		report.Check(err)
 		begin(o, s)
 	}
 }
@@ -117,14 +118,14 @@ func listen(o *options, block kcp.BlockCrypt) {
 // dial uses a socket on the loopback interface; kcp-go itself would take the wildcard address.
 func dial(o *options, block kcp.BlockCrypt) {
 	peer, err := net.ResolveUDPAddr("udp", o.addr)
-	check(err)
+	report.Check(err)
 	local := &net.UDPAddr{IP: net.IPv6loopback}
 	if peer.IP.To4() != nil {
 		local.IP = net.IPv4(127, 0, 0, 1)
 	}
 	if o.local != "" {
 		local, err = net.ResolveUDPAddr("udp", o.local)
-		check(err)
+		report.Check(err)
 	}
 	for i := range o.sessions {
 		each := *o
@@ -136,30 +137,30 @@ func dial(o *options, block kcp.BlockCrypt) {
 
 func open(o *options, block kcp.BlockCrypt, local, peer *net.UDPAddr) {
 	socket, err := net.ListenUDP("udp", local)
-	check(err)
-	check(socket.SetReadBuffer(socketBuffer))
-	check(socket.SetWriteBuffer(socketBuffer))
+	report.Check(err)
+	report.Check(socket.SetReadBuffer(socketBuffer))
+	report.Check(socket.SetWriteBuffer(socketBuffer))
 	var s *kcp.UDPSession
 	if o.conv == 0 {
 		s, err = kcp.NewConn2(peer, block, o.ds, o.ps, socket)
 	} else {
 		s, err = kcp.NewConn3(uint32(o.conv), peer, block, o.ds, o.ps, socket)
 	}
-	check(err)
+	report.Check(err)
 	begin(o, s)
 	if o.hello {
 		_, err = s.Write([]byte("!"))
-		check(err)
+		report.Check(err)
 	}
 }
 
 func begin(o *options, s *kcp.UDPSession) {
 	o.tune(s)
 	remember(s)
-	report(session{"session", s.GetConv(), s.LocalAddr().String(), s.RemoteAddr().String()})
+	report.Line(session{"session", s.GetConv(), s.LocalAddr().String(), s.RemoteAddr().String()})
 	run := modes[o.mode]
 	if run == nil {
-		fail("no mode %q", o.mode)
+		report.Fail("no mode %q", o.mode)
 	}
 	go run(o, s)
 }
@@ -185,9 +186,9 @@ func closeAll() {
 
 func main() {
 	o := parse()
-	time.AfterFunc(o.timeout, func() { fail("still running after %v", o.timeout) })
-	block, err := cipherByName(o.crypt, o.key)
-	check(err)
+	time.AfterFunc(o.timeout, func() { report.Fail("still running after %v", o.timeout) })
+	block, err := cipher.ByName(o.crypt, o.key)
+	report.Check(err)
 	switch {
 	case o.role == "listen" && o.mode == "bench":
 		go benchListen(&o, block)
@@ -198,23 +199,23 @@ func main() {
 	case o.role == "dial":
 		go dial(&o, block)
 	default:
-		fail("no role %q", o.role)
+		report.Fail("no role %q", o.role)
 	}
-	commands := bufio.NewScanner(os.Stdin)
-	for commands.Scan() {
-		switch command := commands.Text(); command {
+	report.Commands(func(command string) bool {
+		switch command {
 		case "status":
 			reportStatus()
 		case "snmp":
-			reportSnmp()
+			report.Snmp()
 		case "close":
 			closeAll()
 		case "quit":
 			reportStatus()
-			reportSnmp()
-			return
+			report.Snmp()
+			return false
 		default:
-			fail("no command %q", command)
+			report.Fail("no command %q", command)
 		}
-	}
+		return true
+	})
 }

@@ -9,6 +9,9 @@ import (
 	"io"
 	"time"
 
+	"interop/report"
+	"interop/stream"
+
 	kcp "github.com/xtaci/kcp-go/v5"
 )
 
@@ -54,12 +57,12 @@ func echo(_ *options, s *kcp.UDPSession) {
 		if over(err) {
 			return
 		}
-		check(err)
+		report.Check(err)
 	}
 }
 
 func sink(o *options, s *kcp.UDPSession) {
-	expected := &stream{state: o.peerSeed}
+	expected := stream.New(o.peerSeed)
 	digest := sha256.New()
 	intact := true
 	buffer := make([]byte, 65536)
@@ -69,7 +72,7 @@ func sink(o *options, s *kcp.UDPSession) {
 		if over(err) {
 			return
 		}
-		check(err)
+		report.Check(err)
 		if total < o.bytes {
 			part := buffer[:min(n, o.bytes-total)]
 			expected.Read(reference[:len(part)])
@@ -77,14 +80,14 @@ func sink(o *options, s *kcp.UDPSession) {
 			digest.Write(part)
 			total += len(part)
 			if total == o.bytes {
-				report(transfer{"received", s.GetConv(), total, hex.EncodeToString(digest.Sum(nil)), intact})
+				report.Line(transfer{"received", s.GetConv(), total, hex.EncodeToString(digest.Sum(nil)), intact})
 			}
 		}
 	}
 }
 
 func source(o *options, s *kcp.UDPSession) {
-	content := &stream{state: o.seed}
+	content := stream.New(o.seed)
 	digest := sha256.New()
 	buffer := make([]byte, o.chunk)
 	for total := 0; total < o.bytes; {
@@ -95,31 +98,33 @@ func source(o *options, s *kcp.UDPSession) {
 		if over(err) {
 			return
 		}
-		check(err)
+		report.Check(err)
 		total += len(part)
 	}
-	report(transfer{"sent", s.GetConv(), o.bytes, hex.EncodeToString(digest.Sum(nil)), true})
+	report.Line(transfer{"sent", s.GetConv(), o.bytes, hex.EncodeToString(digest.Sum(nil)), true})
 }
 
 func sparse(o *options, s *kcp.UDPSession) {
-	content := &stream{state: o.seed}
+	content := stream.New(o.seed)
 	request := make([]byte, o.chunk)
 	reply := make([]byte, o.chunk)
 	var micros []int64
+	var rtos []uint32
 	for range o.count {
 		content.Read(request)
 		start := time.Now()
 		_, err := s.Write(request)
-		check(err)
+		report.Check(err)
 		_, err = io.ReadFull(s, reply)
-		check(err)
+		report.Check(err)
 		micros = append(micros, time.Since(start).Microseconds())
+		rtos = append(rtos, s.GetRTO())
 		if !bytes.Equal(request, reply) {
-			fail("a reply differs from its request")
+			report.Fail("a reply differs from its request")
 		}
 		time.Sleep(o.pause)
 	}
-	report(replies{"replies", s.GetConv(), micros, estimateOf(s)})
+	report.Line(replies{"replies", s.GetConv(), micros, rtos})
 }
 
 func echoOob(s *kcp.UDPSession) {
@@ -127,7 +132,7 @@ func echoOob(s *kcp.UDPSession) {
 	receiveOob(s, messages)
 	go func() {
 		for message := range messages {
-			check(sendOob(s, message))
+			report.Check(sendOob(s, message))
 		}
 	}()
 }
@@ -137,20 +142,20 @@ func askOob(o *options, s *kcp.UDPSession) {
 	const again = 100 * time.Millisecond
 	messages := make(chan []byte, 1024)
 	receiveOob(s, messages)
-	content := &stream{state: o.seed}
+	content := stream.New(o.seed)
 	for i := range o.count {
 		message := make([]byte, max(o.chunk, 4))
 		content.Read(message)
 		binary.LittleEndian.PutUint32(message, uint32(i))
-		check(sendOob(s, message))
+		report.Check(sendOob(s, message))
 		for returned := false; !returned; {
 			select {
 			case reply := <-messages:
 				returned = bytes.Equal(reply, message)
 			case <-time.After(again):
-				check(sendOob(s, message))
+				report.Check(sendOob(s, message))
 			}
 		}
 	}
-	report(oob{"oob", s.GetConv(), o.count})
+	report.Line(oob{"oob", s.GetConv(), o.count})
 }

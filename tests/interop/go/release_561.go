@@ -5,17 +5,15 @@ package main
 import (
 	"errors"
 
+	"interop/report"
+
 	kcp "github.com/xtaci/kcp-go/v5"
 )
 
 var errAbsent = errors.New("not in kcp-go 5.6.1")
 
-func newGcm([]byte) (kcp.BlockCrypt, error) {
-	return nil, errAbsent
-}
-
 func limitRate(*kcp.UDPSession, uint32) {
-	check(errAbsent)
+	report.Check(errAbsent)
 }
 
 func sendOob(*kcp.UDPSession, []byte) error {
@@ -23,5 +21,5 @@ func sendOob(*kcp.UDPSession, []byte) error {
 }
 
 func receiveOob(*kcp.UDPSession, chan<- []byte) {
-	check(errAbsent)
+	report.Check(errAbsent)
 }

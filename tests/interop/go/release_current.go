@@ -2,13 +2,13 @@
 
 package main
 
-import kcp "github.com/xtaci/kcp-go/v5"
+import (
+	"interop/report"
+
+	kcp "github.com/xtaci/kcp-go/v5"
+)
 
 // What 5.6.1 does not have.
-
-func newGcm(key []byte) (kcp.BlockCrypt, error) {
-	return kcp.NewAESGCMCrypt(key)
-}
 
 func limitRate(s *kcp.UDPSession, bytesPerSecond uint32) {
 	s.SetRateLimit(bytesPerSecond)
@@ -20,7 +20,7 @@ func sendOob(s *kcp.UDPSession, message []byte) error {
 
 // receiveOob puts copies of what comes in on a channel: the handler must neither block nor keep its argument.
 func receiveOob(s *kcp.UDPSession, messages chan<- []byte) {
-	check(s.SetOOBHandler(func(message []byte) {
+	report.Check(s.SetOOBHandler(func(message []byte) {
 		select {
 		case messages <- append([]byte(nil), message...):
 		default:

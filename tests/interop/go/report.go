@@ -1,21 +1,12 @@
 package main
 
 import (
-	"encoding/json"
-	"fmt"
-	"os"
-	"strconv"
-	"sync"
+	"interop/report"
 
 	kcp "github.com/xtaci/kcp-go/v5"
 )
 
 // Every line of standard output is one of these.
-
-type listening struct {
-	Event string `json:"event"`
-	Addr  string `json:"addr"`
-}
 
 type session struct {
 	Event string `json:"event"`
@@ -34,12 +25,12 @@ type transfer struct {
 	Intact bool   `json:"intact"`
 }
 
-// replies reports requests that were all answered, with the time each took.
+// replies reports requests that were all answered: the time each took, and the resend timeout after it.
 type replies struct {
 	Event  string   `json:"event"`
 	Conv   uint32   `json:"conv"`
 	Micros []int64  `json:"micros"`
-	Timing estimate `json:"timing"`
+	Rtos   []uint32 `json:"rtos"`
 }
 
 // oob reports out-of-band messages that all came back.
@@ -62,28 +53,6 @@ type estimate struct {
 	SrttVar int32  `json:"srttvar"`
 }
 
-type counters struct {
-	Event    string            `json:"event"`
-	Counters map[string]uint64 `json:"counters"`
-}
-
-type failure struct {
-	Event   string `json:"event"`
-	Message string `json:"message"`
-}
-
-var output sync.Mutex
-
-func report(line any) {
-	text, err := json.Marshal(line)
-	if err != nil {
-		panic(err)
-	}
-	output.Lock()
-	defer output.Unlock()
-	os.Stdout.Write(append(text, '\n'))
-}
-
 func estimateOf(s *kcp.UDPSession) estimate {
 	return estimate{s.GetConv(), s.GetRTO(), s.GetSRTT(), s.GetSRTTVar()}
 }
@@ -95,29 +64,5 @@ func reportStatus() {
 	for _, s := range sessions.all {
 		line.Sessions = append(line.Sessions, estimateOf(s))
 	}
-	report(line)
-}
-
-func reportSnmp() {
-	snmp := kcp.DefaultSnmp.Copy()
-	line := counters{"snmp", map[string]uint64{}}
-	values := snmp.ToSlice()
-	for i, name := range snmp.Header() {
-		value, err := strconv.ParseUint(values[i], 10, 64)
-		if err == nil {
-			line.Counters[name] = value
-		}
-	}
-	report(line)
-}
-
-func fail(format string, args ...any) {
-	report(failure{"error", fmt.Sprintf(format, args...)})
-	os.Exit(1)
-}
-
-func check(err error) {
-	if err != nil {
-		fail("%v", err)
-	}
+	report.Line(line)
 }

@@ -109,6 +109,11 @@ impl SimNetwork {
         }
     }
 
+    /// Whether a socket is bound to this address.
+    pub fn is_bound(&self, addr: SocketAddr) -> bool {
+        self.lock().bound.contains_key(&addr)
+    }
+
     /// Changes every link, and what those are like that come into use later.
     pub fn set_default_link(&self, config: LinkConfig) {
         let state = &mut *self.lock();

@@ -13,10 +13,12 @@ use examples::hello::greeter_server::{Greeter, GreeterServer};
 use examples::hello::{Greeting, Name};
 use futures_util::stream::{self, Stream, StreamExt};
 use sha2::{Digest, Sha256};
+use tokio::time::timeout;
 use tonic::service::Routes;
 use tonic::transport::Channel;
 use tonic::{Request, Response, Status, Streaming};
 
+use crate::PATIENCE;
 use crate::file::Offer;
 use crate::report::Scene;
 
@@ -86,33 +88,18 @@ async fn try_download(channel: &Channel, scene: &mut Scene) -> Result<(), Status
 }
 
 async fn next_piece(pieces: &mut Streaming<Piece>) -> Result<Option<Content>, Status> {
-    Ok(pieces.message().await?.and_then(|piece| piece.content))
+    let silent = |_| Status::deadline_exceeded(format!("nothing came for {PATIENCE:?}"));
+    let piece = timeout(PATIENCE, pieces.message()).await.map_err(silent)?;
+    Ok(piece?.and_then(|piece| piece.content))
 }
 
 struct Polite;
 
 #[tonic::async_trait]
 impl Greeter for Polite {
-    type GreetInAllLanguagesStream = stream::Empty<Result<Greeting, Status>>;
-    type GreetAllStream = stream::Empty<Result<Greeting, Status>>;
-
     async fn greet(&self, request: Request<Name>) -> Result<Response<Greeting>, Status> {
         let text = format!("Hello, {}!", request.into_inner().name);
         Ok(Response::new(Greeting { text }))
-    }
-
-    async fn greet_in_all_languages(
-        &self,
-        _: Request<Name>,
-    ) -> Result<Response<Self::GreetInAllLanguagesStream>, Status> {
-        Err(Status::unimplemented("see the example grpc_streaming"))
-    }
-
-    async fn greet_all(
-        &self,
-        _: Request<Streaming<Name>>,
-    ) -> Result<Response<Self::GreetAllStream>, Status> {
-        Err(Status::unimplemented("see the example grpc_streaming"))
     }
 }
 

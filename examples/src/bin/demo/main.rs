@@ -31,19 +31,21 @@ use file::Offer;
 use report::{Report, Scene};
 use traffic::Meter;
 
-/// What takes longer has failed.
-const PATIENCE: Duration = Duration::from_secs(120);
+/// What makes no progress for this long has failed.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 #[tokio::main]
-async fn main() -> Result<ExitCode, Box<dyn Error>> {
-    let args = Args::parse();
-    let report = timeout(PATIENCE, run(&args)).await??;
-    println!("\n{report}");
-    Ok(if report.is_flawless() {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    })
+async fn main() -> ExitCode {
+    match run(&Args::parse()).await {
+        Ok(report) => {
+            println!("\n{report}");
+            if report.is_flawless() {
+                return ExitCode::SUCCESS;
+            }
+        }
+        Err(error) => eprintln!("demo: {error}"),
+    }
+    ExitCode::FAILURE
 }
 
 async fn run(args: &Args) -> Result<Report, Box<dyn Error>> {
@@ -130,8 +132,8 @@ async fn run(args: &Args) -> Result<Report, Box<dyn Error>> {
 
     drop((channel, http1, http2));
     stop.send(())?;
-    grpc_server.await??;
-    let cut = http_server.await?;
+    timeout(PATIENCE, grpc_server).await???;
+    let cut = timeout(PATIENCE, http_server).await??;
     if cut > 0 {
         report.fault(format!("{cut} HTTP connections did not end in time"));
     }

@@ -6,7 +6,9 @@ use std::time::{Duration, Instant};
 use futures_util::stream::{self, StreamExt};
 use indicatif::{ProgressBar, ProgressStyle};
 use netlab::relay::RelayStats;
+use tokio::time::timeout;
 
+use crate::PATIENCE;
 use crate::traffic::{Meter, Traffic};
 
 /// All that was measured.
@@ -75,7 +77,12 @@ impl fmt::Display for Report {
             writeln!(f, "{row}")?;
         }
         let (sent, lost) = self.link;
-        writeln!(f, "\nOf {sent} packets the link lost {lost}.")?;
+        writeln!(
+            f,
+            "\nresent: after a loss. copies: before any loss was known. rebuilt: by error correction, without a resend.\n\
+             useful: what the application wrote, of all bytes sent. A download's latency is that of its first bytes.\n\
+             Of {sent} packets the links lost {lost}."
+        )?;
         for fault in &self.faults {
             writeln!(f, "FAULT: {fault}")?;
         }
@@ -137,7 +144,14 @@ impl Scene {
             }
         };
         let mut ended = stream::iter(0..calls).map(timed).buffer_unordered(width);
-        while let Some((outcome, latency)) = ended.next().await {
+        loop {
+            let next = timeout(PATIENCE, ended.next()).await;
+            let Ok(next) = next else {
+                return self.fault(format_args!("no answer came for {PATIENCE:?}"));
+            };
+            let Some((outcome, latency)) = next else {
+                return;
+            };
             self.bar.inc(1);
             self.latencies.push(latency);
             match outcome {
@@ -208,5 +222,39 @@ impl fmt::Display for Row {
         }
         let useful = sent.useful_bytes as f64 / sent.wire_bytes as f64;
         write!(f, " {:7.0}%", 100.0 * useful)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn played(wrong: Option<usize>) -> Report {
+        let mut report = Report::new(Meter::default());
+        let scene = Scene::of_calls("calls", 10);
+        let call = |n| async move {
+            if wrong == Some(n) {
+                return Err("a wrong answer".to_owned());
+            }
+            Ok(1)
+        };
+        let play = async |scene: &mut Scene| scene.calls(10, 4, call).await;
+        report.scene(scene, play).await;
+        report
+    }
+
+    #[tokio::test]
+    async fn one_wrong_answer_spoils_the_report() {
+        assert!(played(None).await.is_flawless());
+        let spoilt = played(Some(7)).await;
+        assert!(!spoilt.is_flawless());
+        assert!(spoilt.to_string().contains("FAULT: calls: a wrong answer"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_that_never_comes_spoils_the_report() {
+        let mut scene = Scene::of_calls("calls", 1);
+        scene.calls(1, 1, |_| std::future::pending()).await;
+        assert_eq!(scene.faults, ["no answer came for 60s"]);
     }
 }

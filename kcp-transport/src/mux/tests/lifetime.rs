@@ -30,7 +30,10 @@ async fn the_session_ends_with_its_last_stream() {
     assert_eq!(peer.recv_header().await.flags, RST);
     let farewell = peer.recv_header().await;
     assert_eq!((farewell.kind, farewell.length), (Kind::GoAway, 0));
-    assert_eq!(peer.io.read(&mut [0]).await.unwrap(), 0);
+    // Gone, although the peer does not say that it knows.
+    let mut rest = Vec::new();
+    soon(peer.io.read_to_end(&mut rest)).await.unwrap();
+    assert_eq!(rest, Header::ping(u32::MAX).encode());
 }
 
 #[tokio::test(start_paused = true)]
@@ -174,6 +177,41 @@ async fn what_is_not_yamux_ends_the_session_and_is_answered() {
     assert_eq!((farewell.kind, farewell.length), (Kind::GoAway, 1));
     let cause = soon(session.closed()).await;
     assert!(matches!(cause, MuxError::BrokenProtocol(_)), "{cause:?}");
+}
+
+// Over KCP the peer would wait for an answer until its keep-alive gives up.
+#[tokio::test(start_paused = true)]
+async fn a_stream_that_the_peer_opens_while_the_session_closes_is_reset() {
+    let (mut peer, session, _incoming) = RawPeer::with_server(MuxConfig::default());
+    peer.send_data(SYN, 1, b"first").await;
+    // In the middle of a frame.
+    peer.send(Kind::Data, 0, 1, 6).await;
+    peer.io.write_all(b"sec").await.unwrap();
+    sleep(SECOND).await;
+    let closing = tokio::spawn(async move { session.close_within(Duration::ZERO).await });
+    sleep(SECOND).await;
+    peer.io.write_all(b"ond").await.unwrap();
+    peer.send_data(SYN, 3, b"crossing").await;
+    let acknowledged = peer.recv_header().await;
+    assert_eq!((acknowledged.stream, acknowledged.flags), (1, ACK));
+    assert_eq!(peer.recv_header().await, Header::reset(1));
+    assert_eq!(peer.recv_header().await, Header::go_away(0));
+    assert!(!closing.is_finished());
+    // Answers the ping that follows.
+    assert_eq!(peer.recv_header().await, Header::reset(3));
+    timeout(SECOND, closing).await.unwrap().unwrap();
+    assert_eq!(peer.io.read(&mut [0]).await.unwrap(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_end_of_a_session_is_confirmed_to_the_peer_that_ended_it() {
+    let (mut peer, session, _incoming) = RawPeer::with_client(MuxConfig::default());
+    peer.send(Kind::GoAway, 0, 0, 0).await;
+    assert_eq!(peer.recv_header().await, Header::go_away(0));
+    assert!(matches!(
+        soon(session.closed()).await,
+        MuxError::ClosedByPeer
+    ));
 }
 
 #[tokio::test(start_paused = true)]

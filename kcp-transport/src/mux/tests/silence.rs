@@ -66,6 +66,18 @@ async fn an_idle_session_with_a_living_peer_is_kept_and_measured() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_round_trip_longer_than_the_interval_is_measured() {
+    let (mut peer, session, _incoming) = RawPeer::with_client(keep_alive());
+    let mut ping = [0; HEADER_LEN];
+    soon(peer.io.read_exact(&mut ping)).await.unwrap();
+    let ping = Header::decode(&ping).unwrap();
+    sleep(3 * SECOND).await;
+    peer.send(Kind::Ping, ACK, 0, ping.length).await;
+    sleep(SECOND / 10).await;
+    assert_eq!(session.stats().round_trip, Some(3 * SECOND));
+}
+
+#[tokio::test(start_paused = true)]
 async fn without_keep_alive_a_silent_peer_is_waited_for() {
     let (_peer, session, _incoming) = RawPeer::with_client(MuxConfig::default().keep_alive(None));
     assert!(timeout(3_600 * SECOND, session.closed()).await.is_err());

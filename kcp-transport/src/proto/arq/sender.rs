@@ -2,6 +2,8 @@
 //!
 //! Decides what leaves next; the session decides into which packet. Never builds an empty segment.
 
+mod recovery;
+
 use std::collections::VecDeque;
 
 use core::time::Duration;
@@ -9,9 +11,9 @@ use core::time::Duration;
 use super::buffer::SendBuffer;
 use super::congestion::{Congestion, Fixed, Reno, pacing_rate};
 use super::copies::Copies;
-use super::history::{Evidence, History, Standing};
+use super::history::{History, Standing};
 use super::pacer::Pacer;
-use super::rtt::{MAX_RTO, Rtt};
+use super::rtt::Rtt;
 use super::segment::{Command, HEADER_LEN, Header};
 use super::seq::{Seq, TransmissionId};
 use crate::config::{Config, CongestionControl};
@@ -35,12 +37,6 @@ const WINDOW_PROBE: (Duration, Duration) = (Duration::from_millis(500), Duration
 
 /// The probe timer allows this much beside the deviation: an ack may wait for a timer's tick at the peer.
 const PROBE_SLACK: Duration = Duration::from_millis(2);
-
-/// Probes sent without waiting longer each time. With loss of 20 % each way all six fail once in 450 tries.
-const STEADY_PROBES: u32 = 6;
-
-/// Between probes the wait grows to this at most, so that a path which comes back is noticed.
-const MAX_PROBE_INTERVAL: Duration = Duration::from_secs(5);
 
 /// Transmissions of one segment before the path may count as dead. Source: ikcp.c `IKCP_DEADLINK`.
 const MAX_SENDS: u16 = 20;
@@ -100,7 +96,11 @@ pub(crate) struct Sender {
     settings: Settings,
     /// Messages keep their boundaries: segments say how many fragments follow.
     fragments: bool,
+    /// Fragments that the message under way still lacks.
+    fragments_left: usize,
     mss: usize,
+    /// The largest mss so far: messages were accepted by it.
+    longest_mss: usize,
     buffer: SendBuffer,
     una: Seq,
     next: Seq,
@@ -142,7 +142,9 @@ impl Sender {
         let mut sender = Self {
             settings,
             fragments: config.messages,
+            fragments_left: 0,
             mss,
+            longest_mss: mss,
             buffer: SendBuffer::default(),
             una: Seq(0),
             next: Seq(0),
@@ -310,7 +312,9 @@ impl Sender {
         let again = self.resend.front().copied().or(copy.map(|(_, sn)| sn));
         again
             .and_then(|sn| sn.index_from(self.una, self.flight.len()))
-            .map_or(self.mss, |index| self.flight[index].len.into())
+            .map(|index| self.flight[index].len.into())
+            .or_else(|| self.may_number().then(|| self.next_cut().0))
+            .unwrap_or(self.mss)
     }
 
     /// Writes segments to one packet until it is full or nothing more may leave. Returns whether anything was written.
@@ -357,6 +361,7 @@ impl Sender {
     /// Largest number of data bytes in one segment; holds for segments numbered from now on.
     pub(crate) fn set_mss(&mut self, mss: usize) {
         self.mss = mss;
+        self.longest_mss = self.longest_mss.max(mss);
     }
 
     /// Gives back memory that an idle session does not need.
@@ -501,18 +506,32 @@ impl Sender {
         self.number_next(now, room)
     }
 
+    /// Length of the next new segment, and how many fragments of its message follow it.
+    fn next_cut(&self) -> (usize, usize) {
+        let ahead = self.buffer.unsent_before_cut();
+        if !self.fragments {
+            return (ahead.min(self.mss), 0);
+        }
+        // How many there are is settled with the first. If segments have become shorter since the message was taken,
+        // these are as long as its number of fragments asks for.
+        let after = match self.fragments_left {
+            0 => (ahead.div_ceil(self.mss) - 1).min(MAX_FRAGMENTS - 1),
+            left => left - 1,
+        };
+        let len = self.mss.max(ahead.div_ceil(after + 1));
+        (len.min(ahead - after).min(self.longest_mss), after)
+    }
+
     /// Numbers the next new segment if the window and `room` allow it.
     fn number_next(&mut self, now: Time, room: usize) -> Option<Seq> {
-        let ahead = self.buffer.unsent_before_cut();
-        let len = ahead.min(self.mss);
-        if len > room || !self.may_number() {
+        if !self.may_number() {
             return None;
         }
-        let fragments_after = if self.fragments {
-            (ahead.div_ceil(self.mss) - 1).min(MAX_FRAGMENTS) as u8
-        } else {
-            0
-        };
+        let (len, fragments_after) = self.next_cut();
+        if len > room {
+            return None;
+        }
+        self.fragments_left = fragments_after;
         if self.flight.is_empty() {
             self.last_progress = now;
         }
@@ -521,7 +540,7 @@ impl Sender {
         self.flight.push_back(Segment {
             offset,
             len: len as u16,
-            fragments_after,
+            fragments_after: fragments_after as u8,
             acked: false,
             queued: false,
             sends: 0,
@@ -561,92 +580,6 @@ impl Sender {
         };
         self.buffer.copy_to(segment.offset, packet.put(&header));
         stats.segments_sent += 1;
-    }
-
-    fn detect_losses(&mut self, now: Time, stats: &mut SessionStats) {
-        let threshold = (self.settings.resend > 0).then_some(self.settings.resend);
-        let Self {
-            history,
-            rtt,
-            flight,
-            resend,
-            una,
-            congestion,
-            ..
-        } = self;
-        let mut found = std::mem::take(resend);
-        let first_new = found.len();
-        self.detect_at = history.detect_losses(
-            now,
-            rtt,
-            threshold,
-            |sn, id| match sn.index_from(*una, flight.len()) {
-                Some(index) => flight[index].standing(id),
-                None => Standing::Arrived,
-            },
-            |sn, sent_at, evidence| {
-                found.push_back(sn);
-                congestion.on_loss(now, sent_at);
-                match evidence {
-                    Evidence::Count => stats.fast_resends += 1,
-                    Evidence::Time => stats.early_resends += 1,
-                }
-            },
-        );
-        for sn in found.iter().skip(first_new) {
-            if let Some(index) = sn.index_from(*una, flight.len()) {
-                flight[index].queued = true;
-            }
-        }
-        *resend = found;
-    }
-
-    /// When the tail counts as unanswered: nothing else would reveal its loss.
-    fn probe_at(&self) -> Option<Time> {
-        if self.flight.is_empty() || !self.resend.is_empty() {
-            return None;
-        }
-        // The reader lags: it is its window that must be asked for, and nothing is missing.
-        if self.unacked == 0 && self.remote_window == 0 {
-            return None;
-        }
-        Some(self.last_sent + self.probe_interval())
-    }
-
-    fn probe_interval(&self) -> Duration {
-        let base = self.rto();
-        if !self.settings.nodelay {
-            // Source: ikcp.c, which adds one timeout for every expiry.
-            return (base * (self.probes + 1))
-                .min(MAX_PROBE_INTERVAL.max(base))
-                .min(MAX_RTO);
-        }
-        let growth = self.probes.saturating_sub(STEADY_PROBES - 1).min(32);
-        base.mul_f64(1.5_f64.powi(growth as i32))
-            .min(MAX_PROBE_INTERVAL.max(base))
-    }
-
-    /// Sends the newest and the oldest unacknowledged segment again: the answer to either shows what else is missing.
-    fn probe(&mut self, now: Time, stats: &mut SessionStats) {
-        self.probes += 1;
-        if self.probes > 1 {
-            self.congestion.on_timeout(now);
-        }
-        let open = |segment: &Segment| !segment.acked && !segment.queued;
-        // If everything is acknowledged but `una` has not moved, the packet that would have told so is lost: sending
-        // the oldest again makes the peer repeat it.
-        let oldest = self.flight.iter().position(open).unwrap_or_default();
-        let newest = self.flight.iter().rposition(open).unwrap_or_default();
-        self.queue_again(oldest, stats);
-        if newest != oldest {
-            self.queue_again(newest, stats);
-        }
-    }
-
-    fn queue_again(&mut self, index: usize, stats: &mut SessionStats) {
-        self.flight[index].queued = true;
-        self.resend.push_back(self.una.plus(index as u32));
-        stats.timeout_resends += 1;
     }
 
     fn update_pacing(&mut self, now: Time) {

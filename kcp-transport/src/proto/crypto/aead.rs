@@ -12,6 +12,10 @@ pub(super) const NONCE_LEN: usize = 12;
 pub(super) const TAG_LEN: usize = 16;
 
 /// AES-GCM under one key.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "there is one of it for each key, behind a pointer"
+)]
 pub(super) enum AesGcm {
     #[cfg(not(target_arch = "wasm32"))]
     Ring(ring::Key),

@@ -77,6 +77,23 @@ impl Decoder {
         }
     }
 
+    /// The peer may number its packets anew: nothing that arrived so far belongs to what comes.
+    pub(crate) fn restart(&mut self) {
+        let code = match &self.state {
+            State::Learning(_, known) => known.clone(),
+            State::Decoding(window) => Some(window.code.clone()),
+        };
+        self.state = Self::new(code).state;
+    }
+
+    /// A number near the highest one that arrived; `None` if nothing did.
+    pub(crate) fn newest(&self) -> Option<u32> {
+        match &self.state {
+            State::Learning(tuner, _) => tuner.newest(),
+            State::Decoding(window) => window.newest,
+        }
+    }
+
     /// Gives back all memory that can be spared, and with it the packets of incomplete groups. For a session that has
     /// been idle: what was lost by then has been sent again.
     pub(crate) fn shrink(&mut self) {

@@ -30,9 +30,15 @@ pub(crate) struct Encoder {
 }
 
 impl Encoder {
+    #[cfg(any(test, feature = "internals"))]
     pub(crate) fn new(code: Arc<Code>) -> Self {
+        Self::starting_at(code, 0)
+    }
+
+    /// An encoder whose first packet has this number, with which a group begins.
+    pub(crate) fn starting_at(code: Arc<Code>, next: u32) -> Self {
         Self {
-            next: 0,
+            next,
             collected: 0,
             last: None,
             rows: Rows::new(),
@@ -94,6 +100,16 @@ impl Encoder {
         self.limit = limit.min(self.shape().parity());
     }
 
+    /// The number with which the next group begins.
+    pub(crate) fn next_group(&self) -> u32 {
+        if self.collected == 0 {
+            return self.next;
+        }
+        let shape = self.shape();
+        let begun = self.next - shape.position(self.next) as u32;
+        (begun + shape.packets()) % shape.wrap()
+    }
+
     /// Gives memory back unless a group is open or parity is due.
     pub(crate) fn shrink(&mut self) {
         if self.collected == 0 && self.due.is_empty() {
@@ -134,14 +150,6 @@ const MAX_PARITY_DELAY: Duration = Duration::from_millis(500);
 
 #[cfg(test)]
 impl Encoder {
-    /// An encoder in the midst of a session.
-    pub(super) fn starting_at(code: Arc<Code>, next: u32) -> Self {
-        Self {
-            next,
-            ..Self::new(code)
-        }
-    }
-
     pub(super) fn next_seqid(&self) -> u32 {
         self.next
     }

@@ -44,6 +44,11 @@ impl Tuner {
         if begins_group { self.shape() } else { None }
     }
 
+    /// The number of the latest packet.
+    pub(super) fn newest(&self) -> Option<u32> {
+        (self.taken > 0).then(|| self.latest().seqid)
+    }
+
     /// The shape for which two periods arrived without a gap and which nothing after their begin contradicts.
     fn shape(&self) -> Option<Fec> {
         let mut ring = self.ring;

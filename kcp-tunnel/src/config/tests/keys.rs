@@ -13,7 +13,7 @@ const BOTH: &[Case<TunnelConfig>] = &[
     ("mtu", "1200", |c| c.mtu == 1_200),
     ("ratelimit", "1000000", |c| c.rate_limit == Some(1_000_000)),
     ("sndwnd", "300", |c| c.send_window == 300),
-    ("rcvwnd", "70000", |c| c.receive_window == 70_000),
+    ("rcvwnd", "60000", |c| c.receive_window == 60_000),
     ("datashard", "20", |c| {
         c.shards
             == Some(Shards {
@@ -56,6 +56,16 @@ const BOTH: &[Case<TunnelConfig>] = &[
                 period: secs(60),
             })
     }),
+    (
+        "status",
+        "127.0.0.1:1",
+        |c| matches!(&c.status, Some(Endpoint::Tcp(at)) if at.port == 1),
+    ),
+    (
+        "metrics",
+        "[::]:9",
+        |c| matches!(&c.metrics, Some(Endpoint::Tcp(at)) if at.port == 9),
+    ),
     ("log", "/a/b.log", |c| {
         c.log == Some(PathBuf::from("/a/b.log"))
     }),
@@ -113,6 +123,7 @@ fn smux_config(
     keepalive: u64,
 ) -> smux::Config {
     let config = smux::Config::new(version)
+        .announce(true)
         .keepalive(secs(keepalive), secs(30))
         .unwrap();
     config

@@ -216,9 +216,9 @@ pub(super) fn put_nop(out: &mut Vec<u8>, version: Version) {
     put_header(out, version, Command::Nop, 0, StreamId(0));
 }
 
-/// Appends the header of PSH, for the caller to append `len` bytes of payload.
-pub(super) fn put_data_header(out: &mut Vec<u8>, version: Version, stream: StreamId, len: u16) {
-    put_header(out, version, Command::Psh, len, stream);
+/// The header of PSH, which `len` bytes of payload follow.
+pub(super) fn data_header(version: Version, stream: StreamId, len: u16) -> [u8; HEADER_LEN] {
+    header(version, Command::Psh, len, stream)
 }
 
 /// Appends UPD: `consumed` bytes of `stream` were read, and `window` more are welcome.
@@ -229,10 +229,16 @@ pub(super) fn put_update(out: &mut Vec<u8>, stream: StreamId, consumed: u32, win
 }
 
 fn put_header(out: &mut Vec<u8>, version: Version, command: Command, len: u16, stream: StreamId) {
-    out.extend_from_slice(&[version.byte(), command as u8]);
-    out.extend_from_slice(&len.to_le_bytes());
-    out.extend_from_slice(&stream.0.to_le_bytes());
+    out.extend_from_slice(&header(version, command, len, stream));
 }
+
+fn header(version: Version, command: Command, len: u16, stream: StreamId) -> [u8; HEADER_LEN] {
+    let ([l0, l1], [s0, s1, s2, s3]) = (len.to_le_bytes(), stream.0.to_le_bytes());
+    [version.byte(), command as u8, l0, l1, s0, s1, s2, s3]
+}
+
+/// Length of a header.
+pub(super) const HEADER_LEN: usize = 8;
 
 #[cfg(test)]
 mod tests {
@@ -274,8 +280,8 @@ mod tests {
     fn sample() -> Vec<u8> {
         let mut out = Vec::new();
         put_open(&mut out, Version::V2, StreamId(3));
-        put_data_header(&mut out, Version::V2, StreamId(3), 0);
-        put_data_header(&mut out, Version::V2, StreamId(3), 300);
+        out.extend(data_header(Version::V2, StreamId(3), 0));
+        out.extend(data_header(Version::V2, StreamId(3), 300));
         out.extend_from_slice(&[7; 300]);
         put_update(&mut out, StreamId(3), 5, 64);
         put_nop(&mut out, Version::V2);
@@ -314,7 +320,7 @@ mod tests {
     #[test]
     fn the_largest_frame_is_read_in_pieces_no_longer_than_the_limit() {
         let mut out = Vec::new();
-        put_data_header(&mut out, Version::V1, StreamId(9), u16::MAX);
+        out.extend(data_header(Version::V1, StreamId(9), u16::MAX));
         out.resize(8 + 65_535, 1);
         let items = decode_all(Version::V1, &[&out], 1_000).unwrap();
         assert_eq!(items, [("data 9".to_owned(), vec![1; 65_535])]);

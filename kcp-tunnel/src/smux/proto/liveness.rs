@@ -64,6 +64,11 @@ impl Liveness {
         speak.into_iter().chain(give_up).min()
     }
 
+    /// When bytes last came from the peer, or could have: the session's start, or the end of a pause.
+    pub(super) const fn last_heard(&self) -> Instant {
+        self.heard
+    }
+
     /// Whether a NOP must be sent.
     pub(super) const fn nop_due(&self) -> bool {
         self.nop_due

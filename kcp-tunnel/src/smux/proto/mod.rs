@@ -5,10 +5,17 @@
 //! can go on and `poll_transmit` what is to be sent.
 
 mod frame;
+mod greeting;
 mod liveness;
+mod news;
+mod outgoing;
 mod queue;
 mod session;
 mod stream;
 
 pub use frame::StreamId;
-pub use session::{Event, Readable, Role, Session};
+pub use greeting::Peer;
+pub use news::{Event, Readable, Role, Taken};
+pub use outgoing::Frame;
+pub use queue::Block;
+pub use session::Session;

@@ -6,39 +6,12 @@ use std::time::Instant;
 use super::super::config::Config;
 use super::super::error::{OpenError, ProtocolError, SessionError, WriteError};
 use super::frame::{self, Decoder, Item, StreamId};
+use super::greeting::{self, Message, Peer};
 use super::liveness::Liveness;
+use super::news::{Event, Readable, Role, Taken};
+use super::outgoing::Frame;
+use super::queue::{Block, Spare};
 use super::stream::{Received, Stream};
-
-/// Which end of the transport this is. The two must differ; nothing else depends on who connected.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Role {
-    /// Its streams have odd numbers, from 3 on.
-    Client,
-    /// Its streams have even numbers, from 2 on.
-    Server,
-}
-
-/// Something that the application waits for has happened.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Event {
-    /// A call of [`Session::accept`] found no stream; now there is one.
-    Incoming,
-    /// A call of [`Session::readable`] found nothing; now there is something, perhaps the end.
-    Readable(StreamId),
-    /// A call of [`Session::write`] or [`Session::poll_flushed`] had to wait and need not any more.
-    Writable(StreamId),
-}
-
-/// What a stream has to read.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Readable<'a> {
-    /// Some bytes, never none. [`Session::consume`] takes them.
-    Data(&'a [u8]),
-    /// The peer sends no more on this stream.
-    End,
-    /// Nothing yet; [`Event::Readable`] follows.
-    Blocked,
-}
 
 /// One end of a session, and all that a peer can make it hold: streams up to their limits, received
 /// bytes up to the budget, and per stream one flag for each frame that is due.
@@ -58,9 +31,17 @@ pub struct Session {
     accepting: bool,
     acceptor_waiting: bool,
 
+    peer: Peer,
+    peer_leaving: bool,
+    messages: greeting::Listener,
+    /// Messages to send.
+    hello_due: bool,
+    leaving_due: bool,
+
     decoder: Decoder,
     /// Bytes that may still be received before the application must read.
     budget: usize,
+    spare: Spare,
     liveness: Liveness,
     /// Streams that were closed before all they had written was sent.
     lingering: VecDeque<Lingering>,
@@ -93,8 +74,17 @@ impl Session {
             }),
             accepting: true,
             acceptor_waiting: false,
+            peer: match config.announce {
+                true => Peer::Unknown,
+                false => Peer::Closes,
+            },
+            peer_leaving: false,
+            messages: greeting::Listener::default(),
+            hello_due: config.announce,
+            leaving_due: false,
             decoder: Decoder::new(config.version),
             budget: config.receive_budget,
+            spare: Spare::default(),
             liveness: Liveness::new(now, config.keepalive, config.timeout),
             lingering: VecDeque::new(),
             events: VecDeque::new(),
@@ -148,6 +138,10 @@ impl Session {
         if let Err(timeout) = self.liveness.handle_timeout(now) {
             self.fail(SessionError::PeerSilent(timeout));
         }
+        if self.liveness.nop_due() {
+            // Little goes on.
+            self.spare.clear();
+        }
         if self.draining.is_some_and(|until| until <= now) {
             self.stop();
         }
@@ -169,18 +163,23 @@ impl Session {
         due.into_iter().flatten().min()
     }
 
-    /// Appends the next frame to `out`, if there is one to send.
-    pub fn poll_transmit(&mut self, now: Instant, out: &mut Vec<u8>) -> bool {
-        let sent = !self.is_over() && self.next_frame(out);
-        if sent {
-            self.liveness.handle_sent(now);
+    /// The next frame, if there is one to send.
+    pub fn poll_transmit(&mut self, now: Instant) -> Option<Frame> {
+        if self.is_over() {
+            return None;
         }
-        sent
+        let frame = self.next_frame()?;
+        self.liveness.handle_sent(now);
+        Some(frame)
     }
 
     /// Whether [`poll_transmit`](Self::poll_transmit) may have a frame.
     pub fn wants_transmit(&self) -> bool {
-        self.liveness.nop_due() || !self.refused.is_empty() || !self.ready.is_empty()
+        self.hello_due
+            || self.leaving_due
+            || self.liveness.nop_due()
+            || !self.refused.is_empty()
+            || !self.ready.is_empty()
     }
 
     /// Whether a closed session has given out all it had to send.
@@ -238,6 +237,13 @@ impl Session {
         }
     }
 
+    /// Nobody will accept any more, and the peer is told, if it is of our kind, so that it opens its
+    /// streams elsewhere. Those that exist go on.
+    pub fn leave(&mut self, now: Instant) {
+        self.leaving_due = self.peer == Peer::HalfCloses && self.end.is_none();
+        self.stop_accepting(now);
+    }
+
     /// What `stream` has to read. Data that has arrived can be read even after the session has
     /// failed.
     ///
@@ -265,6 +271,32 @@ impl Session {
         }
     }
 
+    /// As [`readable`](Self::readable), but hands over a block of bytes as it lies. They count as
+    /// read, for the peer and for the budget, once [`release`](Self::release) says so.
+    ///
+    /// # Errors
+    /// As [`readable`](Self::readable).
+    pub fn take(&mut self, stream: StreamId) -> Result<Taken, SessionError> {
+        match self.readable(stream)? {
+            Readable::Data(_) => {}
+            Readable::End => return Ok(Taken::End),
+            Readable::Blocked => return Ok(Taken::Blocked),
+        }
+        let block = self.with_stream(stream, |state, _| state.take()).flatten();
+        Ok(block.map_or(Taken::Blocked, Taken::Data))
+    }
+
+    /// The application has read `count` of the bytes that [`take`](Self::take) gave.
+    pub fn release(&mut self, stream: StreamId, count: usize) {
+        let released = self.with_stream(stream, |state, config| state.release(count, config));
+        self.budget += released.unwrap_or(0);
+    }
+
+    /// Takes back a block that was read, to fill it again.
+    pub fn recycle(&mut self, block: Block) {
+        self.spare.put(block);
+    }
+
     /// Takes bytes to send on `stream`, as many as there is room for. After none of some,
     /// [`Event::Writable`] follows.
     ///
@@ -272,8 +304,21 @@ impl Session {
     /// The session has ended, the stream was finished, or the peer has closed it.
     pub fn write(&mut self, stream: StreamId, data: &[u8]) -> Result<usize, WriteError> {
         self.check()?;
-        self.with_stream(stream, |state, _| state.write(data))
+        self.with_stream(stream, |state, config| state.write(data, config.max_frame))
             .unwrap_or(Err(WriteError::Finished))
+    }
+
+    /// How many bytes [`write`](Self::write) takes now. After none, [`Event::Writable`] follows.
+    ///
+    /// # Errors
+    /// As [`write`](Self::write).
+    pub fn room(&mut self, stream: StreamId) -> Result<usize, WriteError> {
+        // A stream that the peer had closed says so even after the session has ended.
+        let room = self
+            .with_stream(stream, |state, _| state.room())
+            .unwrap_or(Err(WriteError::Finished))?;
+        self.check()?;
+        Ok(room)
     }
 
     /// Ends our direction of `stream`: FIN follows what was written. Reading goes on.
@@ -303,7 +348,9 @@ impl Session {
     /// Output that the peer's window holds back is dropped when that has not moved for the session's
     /// timeout: a peer that has forgotten the stream never opens it again.
     pub fn close_stream(&mut self, now: Instant, stream: StreamId) {
-        let Some(unread) = self.with_stream(stream, |state, _| state.close()) else {
+        let half_closes = self.peer == Peer::HalfCloses;
+        let closed = self.with_stream(stream, |state, _| state.close(half_closes));
+        let Some(unread) = closed else {
             return;
         };
         self.budget += unread;
@@ -332,6 +379,21 @@ impl Session {
         self.events.pop_front()
     }
 
+    /// How the peer ends streams.
+    pub const fn peer(&self) -> Peer {
+        self.peer
+    }
+
+    /// Whether the peer has said that it accepts no more streams.
+    pub const fn is_peer_leaving(&self) -> bool {
+        self.peer_leaving
+    }
+
+    /// When the peer was last heard.
+    pub const fn last_heard(&self) -> Instant {
+        self.liveness.last_heard()
+    }
+
     /// Why the session ended, if it has.
     pub const fn end(&self) -> Option<&SessionError> {
         self.end.as_ref()
@@ -345,13 +407,21 @@ impl Session {
     // Inside.
 
     fn handle_item(&mut self, item: Item<'_>) -> Result<(), ProtocolError> {
+        if let Some(data) = greeting::data(&item) {
+            self.handle_message(data);
+        } else if self.peer == Peer::Unknown {
+            self.peer = Peer::Closes;
+        }
         match item {
             Item::Open(id) => self.handle_open(id)?,
             Item::Finish(id) => {
                 self.with_stream(id, |state, config| state.handle_finish(config.half_close));
             }
             Item::Data(id, data) => {
-                match self.with_stream(id, |state, _| state.handle_data(data)) {
+                let mut spare = core::mem::take(&mut self.spare);
+                let received = self.with_stream(id, |state, _| state.handle_data(data, &mut spare));
+                self.spare = spare;
+                match received {
                     Some(Received::Kept) => self.budget -= data.len(),
                     Some(Received::Dropped) | None => {}
                 }
@@ -367,6 +437,26 @@ impl Session {
             Item::Nop => {}
         }
         Ok(())
+    }
+
+    fn handle_message(&mut self, data: &[u8]) {
+        let Self {
+            messages,
+            peer,
+            peer_leaving,
+            events,
+            ..
+        } = self;
+        messages.push(data, |message| match (message, *peer) {
+            (Some(Message::Hello), Peer::Unknown) => *peer = Peer::HalfCloses,
+            (_, Peer::Unknown) => *peer = Peer::Closes,
+            (Some(Message::Leaving), Peer::HalfCloses) => {
+                if !core::mem::replace(peer_leaving, true) {
+                    events.push_back(Event::Leaving);
+                }
+            }
+            (Some(Message::Hello | Message::Leaving) | None, Peer::HalfCloses | Peer::Closes) => {}
+        });
     }
 
     fn handle_open(&mut self, id: StreamId) -> Result<(), ProtocolError> {
@@ -397,26 +487,30 @@ impl Session {
         Ok(())
     }
 
-    fn next_frame(&mut self, out: &mut Vec<u8>) -> bool {
+    fn next_frame(&mut self) -> Option<Frame> {
         let version = self.config.version;
+        if core::mem::take(&mut self.hello_due) {
+            return Some(Frame::control(|out| Message::Hello.put(out, version)));
+        }
+        if core::mem::take(&mut self.leaving_due) {
+            return Some(Frame::control(|out| Message::Leaving.put(out, version)));
+        }
         if self.liveness.nop_due() {
-            frame::put_nop(out, version);
-            return true;
+            return Some(Frame::control(|out| frame::put_nop(out, version)));
         }
         if let Some(id) = self.refused.pop_front() {
-            frame::put_finish(out, version, id);
-            return true;
+            return Some(Frame::control(|out| frame::put_finish(out, version, id)));
         }
         while let Some(id) = self.ready.pop_front() {
-            let sent = self.with_stream(id, |state, config| {
+            let frame = self.with_stream(id, |state, config| {
                 state.queued = false;
-                state.next_frame(id, config, out)
+                state.next_frame(id, config)
             });
-            if sent == Some(true) {
-                return true;
+            if let Some(frame) = frame.flatten() {
+                return Some(frame);
             }
         }
-        false
+        None
     }
 
     /// The only way to change a stream: whatever `f` did, the stream is filed anew afterwards.
@@ -475,6 +569,8 @@ impl Session {
     /// Sends nothing more.
     fn stop(&mut self) {
         self.draining = None;
+        self.hello_due = false;
+        self.leaving_due = false;
         self.ready.clear();
         self.refused.clear();
         self.lingering.clear();

@@ -6,16 +6,17 @@
 use super::super::config::{Config, Version};
 use super::super::error::WriteError;
 use super::frame::{self, StreamId};
-use super::queue::ByteQueue;
+use super::outgoing::{Frame, Outgoing};
+use super::queue::{Block, ByteQueue, Spare};
 
 /// State of one stream.
 #[derive(Debug)]
 pub(super) struct Stream {
-    output: ByteQueue,
+    output: Outgoing,
     /// Frames due in addition to the output: SYN and UPD before it, FIN behind it.
     open_due: bool,
     update_due: bool,
-    finish_due: bool,
+    fins_due: u8,
     /// The application writes no more.
     finished: bool,
     /// Bytes sent, bytes of those the peer has read, and how far the two may be apart (version 2;
@@ -27,6 +28,8 @@ pub(super) struct Stream {
     peer_deaf: bool,
 
     input: ByteQueue,
+    /// Bytes that the application has taken and not read yet.
+    held: usize,
     /// Bytes read by the application (modulo 2³²), and those of them the last UPD did not cover.
     consumed: u32,
     unreported: usize,
@@ -61,16 +64,17 @@ impl Stream {
     /// A stream that the peer has opened.
     pub(super) fn accepted() -> Self {
         Self {
-            output: ByteQueue::default(),
+            output: Outgoing::default(),
             open_due: false,
             update_due: false,
-            finish_due: false,
+            fins_due: 0,
             finished: false,
             sent: 0,
             peer_consumed: 0,
             peer_window: START_WINDOW,
             peer_deaf: false,
             input: ByteQueue::default(),
+            held: 0,
             consumed: 0,
             unreported: 0,
             peer_finished: false,
@@ -84,11 +88,11 @@ impl Stream {
     // What the peer said.
 
     /// Data from the peer.
-    pub(super) fn handle_data(&mut self, data: &[u8]) -> Received {
+    pub(super) fn handle_data(&mut self, data: &[u8], spare: &mut Spare) -> Received {
         if self.abandoned || self.peer_finished {
             return Received::Dropped;
         }
-        self.input.push(data);
+        self.input.push(data, spare);
         Received::Kept
     }
 
@@ -116,34 +120,46 @@ impl Stream {
     // What the application does.
 
     /// Takes as many bytes as there is room for. After none of some, `take_writable` tells of room.
-    pub(super) fn write(&mut self, data: &[u8]) -> Result<usize, WriteError> {
+    pub(super) fn write(&mut self, data: &[u8], max_frame: usize) -> Result<usize, WriteError> {
+        let waiting = self.writer_waiting;
+        let len = data.len().min(self.room()?);
+        self.output.push(&data[..len], max_frame);
+        if data.is_empty() {
+            self.writer_waiting = waiting;
+        }
+        Ok(len)
+    }
+
+    /// Bytes that a write takes now. After none, `take_writable` tells of room.
+    pub(super) fn room(&mut self) -> Result<usize, WriteError> {
         if self.finished {
             return Err(WriteError::Finished);
         }
         if self.peer_deaf {
             return Err(WriteError::PeerClosed);
         }
-        let len = data.len().min(SEND_BUFFER - self.output.len());
-        self.output.push(&data[..len]);
-        self.writer_waiting = len == 0 && !data.is_empty();
-        Ok(len)
+        let room = SEND_BUFFER - self.output.len();
+        self.writer_waiting = room == 0;
+        Ok(room)
     }
 
     /// No more writes: FIN follows what was written.
     pub(super) fn finish(&mut self) {
         if !self.finished {
             self.finished = true;
-            self.finish_due = true;
+            self.fins_due = 1;
         }
     }
 
-    /// Closes the stream: FIN follows what was written, a second one if the first did not say that
-    /// nobody reads any more. Returns how many unread bytes were dropped.
-    pub(super) fn close(&mut self) -> usize {
-        if self.finished && !self.peer_finished && !self.abandoned {
-            self.finish_due = true;
-        }
+    /// Closes the stream: FIN follows what was written, a second one if the first did not say, or to
+    /// a `peer_half_closes` does not say, that nobody reads any more. Returns how many unread bytes
+    /// were dropped.
+    pub(super) fn close(&mut self, peer_half_closes: bool) -> usize {
+        let second = self.finished || peer_half_closes;
         self.finish();
+        if second && !self.peer_finished && !self.abandoned {
+            self.fins_due += 1;
+        }
         self.cut()
     }
 
@@ -154,7 +170,7 @@ impl Stream {
         self.update_due = false;
         self.reader_waiting = false;
         self.writer_waiting = false;
-        let unread = self.input.len();
+        let unread = self.input.len() + core::mem::take(&mut self.held);
         self.input.clear();
         unread
     }
@@ -170,9 +186,30 @@ impl Stream {
         self.input.front()
     }
 
+    /// Hands over the first block of the bytes to read; they count as read once
+    /// [`release`](Self::release) says so. After none, `take_readable` tells of more.
+    pub(super) fn take(&mut self) -> Option<Block> {
+        let block = self.input.pop();
+        self.held += block.as_ref().map_or(0, |block| block.as_ref().len());
+        self.reader_waiting = block.is_none() && !self.peer_finished;
+        block
+    }
+
+    /// The application has read `count` of the bytes that it took. Returns how many those are.
+    pub(super) fn release(&mut self, count: usize, config: &Config) -> usize {
+        let count = count.min(self.held);
+        self.held -= count;
+        self.count_read(count, config);
+        count
+    }
+
     /// The application has read `count` of the readable bytes.
     pub(super) fn consume(&mut self, count: usize, config: &Config) {
         self.input.advance(count);
+        self.count_read(count, config);
+    }
+
+    fn count_read(&mut self, count: usize, config: &Config) {
         let first = self.consumed == 0 && self.unreported == 0;
         self.consumed = self.consumed.wrapping_add(count as u32);
         self.unreported += count;
@@ -187,45 +224,42 @@ impl Stream {
 
     // What comes next.
 
-    /// Appends the next frame of this stream to `out`, if it has one to send.
-    pub(super) fn next_frame(&mut self, id: StreamId, config: &Config, out: &mut Vec<u8>) -> bool {
+    /// The next frame of this stream, if it has one to send.
+    pub(super) fn next_frame(&mut self, id: StreamId, config: &Config) -> Option<Frame> {
+        let version = config.version;
         if self.open_due {
             self.open_due = false;
-            frame::put_open(out, config.version, id);
-            return true;
+            return Some(Frame::control(|out| frame::put_open(out, version, id)));
         }
         if self.update_due {
             self.update_due = false;
             self.unreported = 0;
-            frame::put_update(out, id, self.consumed, config.stream_window);
-            return true;
+            let (consumed, window) = (self.consumed, config.stream_window);
+            return Some(Frame::control(|out| {
+                frame::put_update(out, id, consumed, window);
+            }));
         }
-        let most = config.max_frame.min(self.credit(config.version));
-        let len = self.output.len().min(most);
-        if let Some(field) = u16::try_from(len).ok().filter(|&len| len > 0) {
-            frame::put_data_header(out, config.version, id, field);
-            self.output.drain_into(out, len);
-            self.sent = self.sent.wrapping_add(field.into());
-            return true;
+        if let Some((frame, len)) = self.output.pop(self.credit(version), version, id) {
+            self.sent = self.sent.wrapping_add(len as u32);
+            return Some(frame);
         }
-        if self.finish_due && self.output.is_empty() {
-            self.finish_due = false;
-            frame::put_finish(out, config.version, id);
-            return true;
+        if self.fins_due > 0 && self.output.is_empty() {
+            self.fins_due -= 1;
+            return Some(Frame::control(|out| frame::put_finish(out, version, id)));
         }
-        false
+        None
     }
 
     /// Whether `next_frame` has something to give.
     pub(super) fn wants_transmit(&self, version: Version) -> bool {
         let data = !self.output.is_empty() && self.credit(version) > 0;
-        let finish = self.finish_due && self.output.is_empty();
+        let finish = self.fins_due > 0 && self.output.is_empty();
         self.open_due || self.update_due || data || finish
     }
 
     /// Whether nothing remains to be done: the application has gone and all it wrote was sent.
     pub(super) fn is_over(&self) -> bool {
-        self.abandoned && !self.open_due && !self.finish_due && self.output.is_empty()
+        self.abandoned && !self.open_due && self.fins_due == 0 && self.output.is_empty()
     }
 
     /// Whether the stream was closed while the peer's window may hold back what was written.
@@ -275,7 +309,7 @@ impl Stream {
     }
 
     const fn is_flushed(&self) -> bool {
-        self.finished && !self.finish_due
+        self.finished && self.fins_due == 0
     }
 
     /// Bytes the peer takes now.
@@ -296,4 +330,4 @@ const START_WINDOW: u32 = 262_144;
 
 /// Bytes of a stream that wait to be sent before its writer must wait, too: enough to keep the
 /// transport busy while the writer is woken.
-pub(super) const SEND_BUFFER: usize = 32 * 1_024;
+pub(super) const SEND_BUFFER: usize = 64 * 1_024;

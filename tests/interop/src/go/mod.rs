@@ -7,12 +7,19 @@
 //! Without Go, [`Go::find`] says so once, visibly, and returns `None`: the test has nothing to do then. With
 //! `KCP_INTEROP_REQUIRED=1` in the environment it panics instead.
 //!
+//! [`kcptun_of_2026`] builds a tunnel in the same way.
+//!
 //! Meant for tests: what should not happen panics with what the child said about it.
 
 mod build;
+mod grpc;
 mod options;
 mod peer;
+mod process;
+mod rpcx;
 
-pub use build::{Go, Release};
+pub use build::{Go, Release, kcptun_of_2026, skip};
+pub use grpc::{GrpcOptions, GrpcPeer};
 pub use options::{Cipher, Mode, PeerOptions};
 pub use peer::{Conversation, Estimate, Final, GoPeer, Replies, Transfer};
+pub use rpcx::{RpcxCodec, RpcxPeer};

@@ -192,7 +192,6 @@ impl PeerOptions {
             format!("-ratelimit={}", self.rate_limit),
             format!("-hello={}", self.hello),
             format!("-sessions={}", self.sessions),
-            format!("-timeout={}ms", self.timeout.as_millis()),
         ]);
         flags
     }

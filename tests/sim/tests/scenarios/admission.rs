@@ -2,8 +2,9 @@
 
 use std::net::SocketAddr;
 
+use interop::reference::{self, FecParams, NoDelay};
 use interop::stream::Stream;
-use kcp_transport::{Cipher, Config, Discard, SessionError};
+use kcp_transport::{Cipher, Config, Discard, Fec, SessionError};
 use sim::{HostId, Seed, Sim};
 
 use crate::{link, ms, secs};
@@ -216,4 +217,67 @@ fn a_million_datagrams_of_garbage_change_nothing_but_counters() {
     sim.write(ours, b"after");
     sim.run_for(ms(100));
     assert_eq!(sim.take(theirs), b"after");
+}
+
+/// kcp-go numbers protected packets anew in each conversation, and parity does not tell whose it is: what is rebuilt
+/// from packets of two conversations may look right.
+#[test]
+fn a_late_packet_of_an_earlier_conversation_repairs_nothing() {
+    let fec = Fec::new(2, 1).expect("in range");
+    let mut sim = Sim::new(Seed::new(1), link("delay=10ms"));
+    let host = sim.host(Config::fast3().fec(fec));
+    let client = SocketAddr::from(([10, 9, 9, 9], 4_000));
+    // Ten pushes in five groups, as kcp-go sends them.
+    let conversation = |conv: u32| -> Vec<Vec<u8>> {
+        let params = FecParams { data: 2, parity: 1 };
+        let mut peer = reference::Session::new(
+            0,
+            reference::Config {
+                conv,
+                fec: Some(params),
+                snd_wnd: 128,
+                no_delay: NoDelay {
+                    nc: true,
+                    ..NoDelay::DEFAULT
+                },
+                ..reference::Config::default()
+            },
+        );
+        for byte in 0..10 {
+            assert!(peer.write(1, &[byte; 1_300]), "the window is large");
+        }
+        std::iter::from_fn(|| peer.poll_transmit()).collect()
+    };
+    let (old, new) = (conversation(7), conversation(8));
+    assert!(old.len() >= 15 && new.len() >= 15);
+    let inject = |sim: &mut Sim, packet: &[u8]| sim.inject(host, client, &mut packet.to_vec());
+    // The whole of the old one but a parity packet, which comes late.
+    for packet in old.iter().filter(|packet| packet[0] != 5) {
+        inject(&mut sim, packet);
+    }
+    sim.run_for(ms(100));
+    assert_eq!(sim.endpoint_stats(host).sessions.fec_full_groups, 5);
+
+    for (at, late) in [(3, true), (4, false)] {
+        inject(&mut sim, &new[at]);
+        if late {
+            inject(&mut sim, &old[5]);
+        }
+    }
+    for packet in &new[..3] {
+        inject(&mut sim, packet);
+    }
+    sim.run_for(ms(100));
+    let stats = sim.endpoint_stats(host).sessions;
+    assert_eq!((stats.fec_errors, stats.fec_recovered), (0, 0));
+    assert_eq!(stats.fec_full_groups, 5, "not counted either");
+
+    // Later it repairs again.
+    sim.run_for(secs(3));
+    for packet in new[6..].iter().filter(|packet| packet[0] != 10) {
+        inject(&mut sim, packet);
+    }
+    sim.run_for(ms(100));
+    let stats = sim.endpoint_stats(host).sessions;
+    assert_eq!((stats.fec_errors, stats.fec_recovered), (0, 1));
 }

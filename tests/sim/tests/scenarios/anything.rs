@@ -71,6 +71,7 @@ impl Choice {
             .write_delay(self.below(4) == 0)
             .ack_no_delay(self.coin())
             .duplicates(self.below(2) as u8)
+            .protect_control(self.below(4) == 0)
     }
 
     fn link(&mut self) -> String {

@@ -196,30 +196,55 @@ fn a_closed_window_is_asked_again_ever_more_rarely() {
     assert_eq!(bench.sent(ms(3_000)).len(), 1);
 }
 
-#[test]
-fn messages_count_their_fragments_down() {
-    let mut bench = bench(Config::fast3().message_mode(true));
-    bench
-        .sender
-        .write(Chunk::from(vec![0; 250]), true, &mut bench.pool);
-    bench
-        .sender
-        .write(Chunk::from(vec![0; 10]), true, &mut bench.pool);
+/// Sends everything that may leave, each segment in a packet of its own; returns fragment counts and lengths.
+fn fragments(bench: &mut Bench) -> Vec<(u8, u32)> {
     let mut fragments = Vec::new();
-    for _ in 0..4 {
+    loop {
         let mut bytes = [0; HEADER_LEN + MSS];
-        let mut packet = PacketWriter::new(&mut bytes);
+        let room = HEADER_LEN + bench.sender.next_len(ms(0));
+        let mut packet = PacketWriter::new(&mut bytes[..room]);
         bench
             .sender
             .fill(ms(0), ENVELOPE, &mut packet, &mut bench.stats);
         let len = packet.len();
-        fragments.extend(
-            Segments::new(&bytes[..len])
-                .flatten()
-                .map(|(h, _)| h.fragments_after),
-        );
+        if len == 0 {
+            return fragments;
+        }
+        let segments = Segments::new(&bytes[..len]).flatten();
+        fragments.extend(segments.map(|(header, _)| (header.fragments_after, header.len)));
     }
-    assert_eq!(fragments, [2, 1, 0, 0]);
+}
+
+#[test]
+fn messages_count_their_fragments_down() {
+    let mut bench = bench(Config::fast3().message_mode(true));
+    for len in [250, 10] {
+        bench
+            .sender
+            .write(Chunk::from(vec![0; len]), true, &mut bench.pool);
+    }
+    let expected = [(2, 100), (1, 100), (0, 50), (0, 10)];
+    assert_eq!(fragments(&mut bench), expected);
+}
+
+#[test]
+fn a_message_has_no_more_fragments_when_segments_have_become_shorter_or_longer() {
+    for (before, after) in [(MSS, 10), (10, MSS)] {
+        let mut bench = bench(Config::fast3().message_mode(true));
+        bench.sender.handle_window(ms(0), 1_000);
+        bench.sender.set_mss(before);
+        let len = 255 * before;
+        bench
+            .sender
+            .write(Chunk::from(vec![0; len]), true, &mut bench.pool);
+        bench.sender.set_mss(after);
+        let sent = fragments(&mut bench);
+        let counts: Vec<_> = sent.iter().map(|&(count, _)| usize::from(count)).collect();
+        assert_eq!(counts, (0..sent.len()).rev().collect::<Vec<_>>());
+        assert!(sent.len() <= 255, "{}", sent.len());
+        let total: u32 = sent.iter().map(|&(_, len)| len).sum();
+        assert_eq!(total as usize, len);
+    }
 }
 
 #[test]

@@ -49,15 +49,10 @@ impl Pair {
 impl Session {
     /// The next frame as (command, stream, payload length).
     fn frame(&mut self, now: Instant) -> Option<(u8, u32, usize)> {
-        let mut out = Vec::new();
-        let sent = self.poll_transmit(now, &mut out);
-        sent.then(|| {
-            (
-                out[1],
-                u32::from_le_bytes(out[4..8].try_into().unwrap()),
-                out.len() - 8,
-            )
-        })
+        let frame = self.poll_transmit(now)?;
+        let out = frame.as_ref();
+        let stream = u32::from_le_bytes(out[4..8].try_into().unwrap());
+        Some((out[1], stream, out.len() - 8))
     }
 
     pub(super) fn frames(&mut self, now: Instant) -> Vec<(u8, u32, usize)> {
@@ -86,15 +81,16 @@ impl Session {
 /// Carries frames over as long as there are any and the receiver takes them.
 fn deliver(now: Instant, from: &mut Session, to: &mut Session) -> bool {
     let mut moved = false;
-    let mut wire = Vec::new();
-    while to.wants_input() && from.poll_transmit(now, &mut wire) {
-        let taken = to.handle_input(now, &wire).unwrap();
+    while to.wants_input()
+        && let Some(frame) = from.poll_transmit(now)
+    {
+        let wire = frame.as_ref();
+        let taken = to.handle_input(now, wire).unwrap();
         assert_eq!(
             taken,
             wire.len(),
             "the tests here fill the budget with whole frames only"
         );
-        wire.clear();
         moved = true;
     }
     moved
@@ -496,4 +492,102 @@ fn after_a_failure_received_data_can_be_read_before_the_error() {
     ));
     assert!(pair.server.accept().is_err() && pair.server.open().is_err());
     assert!(pair.server.is_over() && pair.server.poll_timeout().is_none());
+}
+
+#[test]
+fn two_ends_that_announce_it_know_each_other_and_others_do_not_notice() {
+    let announcing = v1().announce(true);
+    let mut pair = Pair::new(&announcing);
+    assert_eq!(pair.client.peer(), Peer::Unknown);
+    pair.settle();
+    assert_eq!(pair.client.peer(), Peer::HalfCloses);
+    assert_eq!(pair.server.peer(), Peer::HalfCloses);
+
+    let mut pair = Pair::new(&v1());
+    pair.client = Session::new(Role::Client, announcing, pair.now);
+    let id = pair.stream();
+    assert_eq!(pair.client.peer(), Peer::Unknown);
+    pair.server.write(id, b"x").unwrap();
+    pair.settle();
+    assert_eq!(pair.client.peer(), Peer::Closes);
+    assert_eq!(pair.server.peer(), Peer::Closes);
+    assert_eq!(pair.server.stream_count(), 1);
+}
+
+#[test]
+fn the_announcement_is_the_first_frame_and_data_of_no_stream() {
+    let mut session = Session::new(Role::Client, v2().announce(true), Instant::now());
+    session.open().unwrap();
+    let frames = session.frames(Instant::now());
+    assert_eq!(frames, [(2, 0, 11), (0, 3, 0)]);
+}
+
+#[test]
+fn whoever_begins_with_something_else_is_another_implementation() {
+    let hello = raw(2, 2, 0, b"kcp-tunnel\0");
+    for first in [raw(2, 3, 0, &[]), raw(2, 2, 0, b"kcp-runnel\0")] {
+        let now = Instant::now();
+        let mut session = Session::new(Role::Server, v2().announce(true), now);
+        session.handle_input(now, &first).unwrap();
+        session.handle_input(now, &hello).unwrap();
+        assert_eq!(session.peer(), Peer::Closes);
+    }
+}
+
+#[test]
+fn a_peer_is_told_when_nobody_accepts_any_more() {
+    let mut pair = Pair::new(&v2().announce(true));
+    let id = pair.stream();
+    pair.server.leave(pair.now);
+    pair.settle();
+    assert!(pair.client.is_peer_leaving() && !pair.server.is_peer_leaving());
+    assert!(pair.client.events().contains(&Event::Leaving));
+    // What exists goes on.
+    pair.client.write(id, b"still").unwrap();
+    pair.settle();
+    assert_eq!(pair.server.read(id, 100), b"still");
+    // What is new does not.
+    let late = pair.client.open().unwrap();
+    pair.settle();
+    assert_eq!(pair.client.readable(late).unwrap(), Readable::End);
+}
+
+#[test]
+fn closing_a_stream_says_that_nobody_reads_to_a_peer_that_half_closes() {
+    for (announce, fins) in [(true, 2), (false, 1)] {
+        let mut pair = Pair::new(&v2().announce(announce));
+        let id = pair.stream();
+        pair.server.close_stream(pair.now, id);
+        let frames = pair.server.frames(pair.now);
+        assert_eq!(frames, vec![(1, 3, 0); fins]);
+    }
+    let mut pair = Pair::new(&v2().announce(true));
+    let id = pair.stream();
+    pair.server.close_stream(pair.now, id);
+    pair.settle();
+    let error = pair.client.write(id, b"x").unwrap_err();
+    assert!(matches!(error, WriteError::PeerClosed));
+}
+
+#[test]
+fn taken_bytes_count_as_read_when_they_are_released() {
+    let mut pair = Pair::new(&v1_with_budget(2_000));
+    let id = pair.stream();
+    pair.client.write(id, &[7; 2_000]).unwrap();
+    pair.settle();
+    let mut blocks = Vec::new();
+    while let Taken::Data(block) = pair.server.take(id).unwrap() {
+        blocks.push(block);
+    }
+    let taken: usize = blocks.iter().map(|block| block.as_ref().len()).sum();
+    assert_eq!((taken, pair.server.budget), (2_000, 0));
+    pair.server.release(id, 500);
+    assert_eq!(pair.server.budget, 500);
+    blocks
+        .into_iter()
+        .for_each(|block| pair.server.recycle(block));
+    // Giving the stream up gives back the rest, and no more than that.
+    pair.server.close_stream(pair.now, id);
+    pair.server.release(id, 1_500);
+    assert_eq!(pair.server.budget, 2_000);
 }
