@@ -39,12 +39,15 @@ type options struct {
 	seed, peerSeed            uint64
 	pause, timeout            time.Duration
 	hello                     bool
+	work                      string
+	number, buffer            int
+	seconds, warmup, drain    float64
 }
 
 func parse() options {
 	var o options
 	flag.StringVar(&o.role, "role", "", "listen or dial")
-	flag.StringVar(&o.mode, "mode", "echo", "echo, sink, source, duplex, sparse or oob")
+	flag.StringVar(&o.mode, "mode", "echo", "echo, sink, source, duplex, sparse, oob or bench")
 	flag.StringVar(&o.addr, "addr", "127.0.0.1:0", "where to listen, or whom to dial")
 	flag.StringVar(&o.local, "local", "", "dial: from where; any port of the loopback interface if empty")
 	flag.IntVar(&o.sessions, "sessions", 1, "dial: so many sessions, each from a socket of its own; only without -local")
@@ -73,6 +76,12 @@ func parse() options {
 	flag.DurationVar(&o.pause, "pause", 0, "between a reply and the next request")
 	flag.DurationVar(&o.timeout, "timeout", time.Minute, "end of this process")
 	flag.BoolVar(&o.hello, "hello", false, "dial: first write the byte '!', so that the listener learns of the session")
+	flag.StringVar(&o.work, "work", "bulk", "bench, dial: what to do, as tests/bench calls it")
+	flag.IntVar(&o.number, "number", 0, "bench, dial: the number of the work")
+	flag.Float64Var(&o.seconds, "seconds", 3, "bench, dial: how long it is measured")
+	flag.Float64Var(&o.warmup, "warmup", 0.5, "bench, dial: how long it runs before that")
+	flag.Float64Var(&o.drain, "drain", 10, "bench, dial: how long calls are waited for")
+	flag.IntVar(&o.buffer, "buffer", socketBuffer, "bench: what to ask the kernel for, in bytes")
 	flag.Parse()
 	return o
 }
@@ -180,10 +189,14 @@ func main() {
 	time.AfterFunc(o.timeout, func() { report.Fail("still running after %v", o.timeout) })
 	block, err := cipher.ByName(o.crypt, o.key)
 	report.Check(err)
-	switch o.role {
-	case "listen":
+	switch {
+	case o.role == "listen" && o.mode == "bench":
+		go benchListen(&o, block)
+	case o.role == "dial" && o.mode == "bench":
+		go benchDial(&o, block)
+	case o.role == "listen":
 		go listen(&o, block)
-	case "dial":
+	case o.role == "dial":
 		go dial(&o, block)
 	default:
 		report.Fail("no role %q", o.role)

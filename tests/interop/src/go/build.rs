@@ -112,6 +112,11 @@ impl Go {
         Some(Self { program })
     }
 
+    /// Where the program is, for those who start it themselves.
+    pub fn program(self) -> &'static Path {
+        self.program
+    }
+
     /// Starts a listener, and waits until it listens.
     pub async fn listen(self, options: &PeerOptions) -> GoPeer {
         GoPeer::listen(self.program, options).await
