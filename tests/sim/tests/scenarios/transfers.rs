@@ -69,7 +69,7 @@ fn a_megabyte_each_way_survives_losses_in_bursts() {
 }
 
 #[test]
-#[ignore = "takes minutes; run by .ci/run in release"]
+#[ignore = "takes minutes: cargo test --release -p sim --test scenarios -- --ignored"]
 fn a_quarter_gigabyte_each_way_survives_independent_losses() {
     for loss in LOSSES {
         transfer(loss, false, 256 << 20);
@@ -77,7 +77,7 @@ fn a_quarter_gigabyte_each_way_survives_independent_losses() {
 }
 
 #[test]
-#[ignore = "takes minutes; run by .ci/run in release"]
+#[ignore = "takes minutes: cargo test --release -p sim --test scenarios -- --ignored"]
 fn a_quarter_gigabyte_each_way_survives_losses_in_bursts() {
     for loss in LOSSES {
         transfer(loss, true, 256 << 20);
