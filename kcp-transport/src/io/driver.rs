@@ -1,6 +1,9 @@
 //! One task per socket: receive → collect → time → deliver → transmit.
 //!
 //! Owns the socket, its sessions and every buffer. Decides when things happen, never what.
+//!
+//! Whoever is handed something may have an answer at once, and a packet with an answer carries the acknowledgement, too.
+//! So before it sends, the driver lets those run whom it woke.
 
 use std::future::Future;
 use std::io;
@@ -16,6 +19,7 @@ use tracing::{debug, trace};
 use super::clock::Clock;
 use super::entropy;
 use super::mailbox::{Command, Mailbox};
+use super::patience::Patience;
 use super::pipe::{Handle, Identity, Opened, Outbox, Pipe};
 use super::socket::{DatagramSocket, RECEIVE_SLOTS, ReceiveSlot};
 use crate::config::Config;
@@ -33,12 +37,6 @@ const TRANSMIT_BATCHES: usize = 4;
 
 /// Turns before other tasks of the thread get their turn.
 const TURNS: usize = 8;
-
-/// Packets in one turn from which on traffic counts as bulk.
-const BULK_PACKETS: usize = 8;
-
-/// While bulk traffic flows the driver looks this often in vain before it sleeps: waking it costs more.
-const SPINS: usize = 64;
 
 /// Where the sessions of peers go.
 pub(crate) type Accepted = mpsc::Sender<Opened>;
@@ -67,16 +65,22 @@ pub(crate) struct Driver<S> {
     visits: Vec<SessionKey>,
     commands: Vec<Command>,
     outbox: Outbox,
-    spins_left: usize,
+    patience: Patience,
+    /// Readers woken before had their chance to answer.
+    yielded: bool,
     /// Nothing can open sessions any more: the driver ends with the last one.
     finishing: bool,
 }
 
-/// How far a part of a turn came.
-#[derive(Clone, Copy, Debug, Default)]
-struct Progress {
-    anything: bool,
-    packets: usize,
+/// What came of a turn.
+#[derive(Clone, Copy, Debug)]
+enum Turn {
+    /// Something was done; there may be more.
+    Busy,
+    /// There was nothing to do.
+    Idle,
+    /// Readers were woken: nothing is sent before they had their turn.
+    Yield,
 }
 
 impl<S: DatagramSocket + Unpin> Driver<S> {
@@ -105,23 +109,33 @@ impl<S: DatagramSocket + Unpin> Driver<S> {
             visits: Vec::new(),
             commands: Vec::new(),
             outbox: Outbox::default(),
-            spins_left: 0,
+            patience: Patience::new(),
+            yielded: false,
             finishing: false,
         })
     }
 
     /// One turn. `park`: ask to be woken by the socket if there is nothing to receive.
-    fn turn(&mut self, cx: &mut Context<'_>, park: bool) -> Result<Progress, SessionError> {
+    fn turn(&mut self, cx: &mut Context<'_>, park: bool) -> Result<Turn, SessionError> {
         let now = self.clock.now();
         let received = self.receive(cx, now, park)?;
         let collected = self.collect(now)?;
         self.hub.handle_timeout(now);
-        self.deliver(now);
+        let woken = self.deliver(now);
+        if woken && !self.yielded {
+            self.yielded = true;
+            self.patience.handle_work(now);
+            return Ok(Turn::Yield);
+        }
+        self.yielded = false;
         let sent = self.transmit(cx, now);
-        Ok(Progress {
-            anything: received > 0 || collected || sent > 0,
-            packets: received + sent,
-        })
+        if received > 0 || collected || sent > 0 {
+            self.patience.handle_work(now);
+            Ok(Turn::Busy)
+        } else {
+            self.patience.handle_idleness(now);
+            Ok(Turn::Idle)
+        }
     }
 
     fn receive(
@@ -288,8 +302,9 @@ impl<S: DatagramSocket + Unpin> Driver<S> {
         }
     }
 
-    /// Hands received chunks and other news to the handles.
-    fn deliver(&mut self, now: Time) {
+    /// Hands received chunks and other news to the handles. Returns whether that woke a reader.
+    fn deliver(&mut self, now: Time) -> bool {
+        let mut woken = false;
         while let Some(event) = self.hub.poll_event() {
             match event {
                 Event::Accepted(key) => {
@@ -304,7 +319,7 @@ impl<S: DatagramSocket + Unpin> Driver<S> {
                     if let Some(pipe) = self.pipe(key) {
                         // Both closures need the hub, one after the other.
                         let hub = std::cell::RefCell::new(&mut self.hub);
-                        pipe.deliver(
+                        woken |= pipe.deliver(
                             || hub.borrow_mut().read(key),
                             || hub.borrow_mut().read_oob(key),
                         );
@@ -341,6 +356,7 @@ impl<S: DatagramSocket + Unpin> Driver<S> {
                 }
             }
         }
+        woken
     }
 
     /// Sends packets until nothing more may leave, the socket is full or the turn's budget is spent.
@@ -414,32 +430,29 @@ impl<S: DatagramSocket + Unpin> Future for Driver<S> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let this = self.get_mut();
+        let mut busy = false;
         for _ in 0..TURNS {
-            let spinning = this.spins_left > 0;
-            let progress = match this.turn(cx, !spinning) {
-                Ok(progress) => progress,
+            let looking = this.patience.lasts();
+            match this.turn(cx, !looking) {
+                Ok(Turn::Busy) => busy = true,
+                Ok(Turn::Yield) => break,
+                Ok(Turn::Idle) if this.finishing && this.hub.is_empty() => {
+                    this.end(&SessionError::EndpointClosed);
+                    return Poll::Ready(());
+                }
+                // Others may have to do with what was done before.
+                Ok(Turn::Idle) if looking && busy => break,
+                Ok(Turn::Idle) if looking => {}
+                // The socket will wake the task; so shall letters and the next deadline.
+                Ok(Turn::Idle) => {
+                    if !this.mailbox.sleep(cx.waker()) && !this.arm(cx) {
+                        return Poll::Pending;
+                    }
+                }
                 Err(error) => {
                     this.end(&error);
                     return Poll::Ready(());
                 }
-            };
-            if progress.anything {
-                if progress.packets >= BULK_PACKETS {
-                    this.spins_left = SPINS;
-                }
-                continue;
-            }
-            if this.finishing && this.hub.is_empty() {
-                this.end(&SessionError::EndpointClosed);
-                return Poll::Ready(());
-            }
-            if spinning {
-                this.spins_left -= 1;
-                break;
-            }
-            // The socket will wake the task; so shall letters and the next deadline.
-            if !this.mailbox.sleep(cx.waker()) && !this.arm(cx) {
-                return Poll::Pending;
             }
         }
         cx.waker().wake_by_ref();

@@ -4,5 +4,6 @@ pub(crate) mod clock;
 pub(crate) mod driver;
 pub(crate) mod entropy;
 pub(crate) mod mailbox;
+pub(crate) mod patience;
 pub(crate) mod pipe;
 pub(crate) mod socket;

@@ -160,12 +160,12 @@ impl Pipe {
         }
     }
 
-    /// The driver hands over what was received, from `read` until it returns `None`.
+    /// The driver hands over what was received, from `read` until it returns `None`. Returns whether a reader waited.
     pub(crate) fn deliver(
         &self,
         mut read: impl FnMut() -> Option<Chunk>,
         mut read_oob: impl FnMut() -> Option<Vec<u8>>,
-    ) {
+    ) -> bool {
         let mut state = self.lock();
         let before = state.incoming.len();
         while let Some(chunk) = read() {
@@ -201,8 +201,10 @@ impl Pipe {
             None
         };
         drop(state);
+        let woken = reader.is_some() || oob_reader.is_some();
         wake(reader);
         wake(oob_reader);
+        woken
     }
 
     /// Whether the writer could use a recycled chunk.

@@ -18,6 +18,9 @@ pub(crate) const RECEIVE_SLOTS: usize = 16;
 /// Bytes of one: as many datagrams as the kernel may join.
 const SLOT_LEN: usize = 64 * 1024;
 
+/// One call receives as many datagrams as there are, and slots for them.
+const TAKES_ALL: bool = cfg!(target_os = "linux");
+
 /// Where received datagrams of one peer go: back to back, `stride` bytes each but for the last.
 pub struct ReceiveSlot {
     /// The bytes; only the first `len` count.
@@ -287,7 +290,20 @@ impl DatagramSocket for UdpSocket {
     ) -> Poll<io::Result<usize>> {
         loop {
             ready!(self.io.poll_recv_ready(cx))?;
-            match self.io.try_io(Interest::READABLE, || self.recv(slots)) {
+            let mut drained = None;
+            let result = self.io.try_io(Interest::READABLE, || {
+                let filled = self.recv(slots)?;
+                if filled < slots.len() && TAKES_ALL {
+                    // Nothing is left: to ask again would be a call in vain.
+                    drained = Some(filled);
+                    return Err(io::ErrorKind::WouldBlock.into());
+                }
+                Ok(filled)
+            });
+            if let Some(filled) = drained {
+                return Poll::Ready(Ok(filled));
+            }
+            match result {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock || is_report(&error) => {}
                 result => return Poll::Ready(result),
             }
