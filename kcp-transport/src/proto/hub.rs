@@ -308,7 +308,10 @@ impl Hub {
             entry.noticed = true;
             self.noticed.push_back(index);
         }
-        self.deadlines.set(index, entry.session.poll_timeout());
+        // What is due already and waits for its turn to send is not due over and over meanwhile: it is filed again then.
+        let waits = |at: &Time| !entry.ready || *at > now;
+        let deadline = entry.session.poll_timeout().filter(waits);
+        self.deadlines.set(index, deadline);
     }
 
     /// `goes_on`: whether the peer goes on with the numbers of its protected packets that the path has seen.
@@ -442,3 +445,6 @@ fn word(seed: &[u8; 32], index: usize) -> u64 {
     bytes.copy_from_slice(&seed[8 * index..8 * index + 8]);
     u64::from_le_bytes(bytes)
 }
+
+#[cfg(test)]
+mod tests;
