@@ -17,6 +17,9 @@ pub struct SessionStats {
     /// Packets of segments received, and those rebuilt from parity; parity and out-of-band packets do not count. Close to
     /// `InPkts`, which counts those and not the rebuilt ones.
     pub packets_received: u64,
+    /// Those of them that acknowledge, in order, no less than had been acknowledged before. Late packets do not count; a
+    /// peer that sends only others has forgotten the session.
+    pub packets_up_to_date: u64,
     /// UDP payload bytes sent (`OutBytes`).
     pub wire_bytes_sent: u64,
     /// Bytes of those packets, without the headers of cipher and FEC. Close to `InBytes`.
@@ -95,6 +98,7 @@ impl SessionStats {
             (&mut self.bytes_received, other.bytes_received),
             (&mut self.packets_sent, other.packets_sent),
             (&mut self.packets_received, other.packets_received),
+            (&mut self.packets_up_to_date, other.packets_up_to_date),
             (&mut self.wire_bytes_sent, other.wire_bytes_sent),
             (&mut self.wire_bytes_received, other.wire_bytes_received),
             (&mut self.segments_sent, other.segments_sent),

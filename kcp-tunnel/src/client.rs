@@ -377,14 +377,17 @@ impl Attendant {
 
     /// Notices a server that does not answer, long before its silence ends the session: something is
     /// under way and nothing comes back.
+    ///
+    /// What a server says that has been restarted counts for nothing. Its KCP takes our packets for
+    /// those of a new session and acknowledges them, but never the ones that its predecessor had.
     async fn notice_silence(&self) {
         let mut heard = 0;
         let mut unanswered = 0;
         while !self.stale.is_cancelled() {
             tokio::time::sleep(SILENCE_CHECK).await;
             let stats = self.info.stats();
-            if stats.in_flight == 0 || stats.packets_received != heard {
-                heard = stats.packets_received;
+            if stats.in_flight == 0 || stats.packets_up_to_date != heard {
+                heard = stats.packets_up_to_date;
                 unanswered = 0;
                 continue;
             }

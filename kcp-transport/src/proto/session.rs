@@ -198,6 +198,8 @@ impl Session {
         }
         // Acknowledgements come first: `una` takes away the records that they name.
         if let Some(una) = una {
+            let up_to_date = origin == Origin::Wire && !una.precedes(self.sender.una());
+            self.stats.packets_up_to_date += u64::from(up_to_date);
             acked |= self.sender.handle_una(now, una, pool);
         }
         // A rebuilt packet may be old: its window says nothing about now.
