@@ -53,6 +53,12 @@ pub struct SessionStats {
     pub fec_recovered: u64,
     /// Groups that could not be rebuilt or whose result was refused (`FECErrs`).
     pub fec_errors: u64,
+    /// Data packets of groups that could not be rebuilt and are no longer remembered (`FECShortShards` of kcp-go 5.6.1).
+    pub fec_short_packets: u64,
+    /// Groups that are remembered now (`FECShardSet`).
+    pub fec_groups: u64,
+    /// Number of the newest group (`FECShardMin`).
+    pub fec_newest_group: u64,
     /// Smoothed round trip; `None` before the first sample.
     pub rtt: Option<Duration>,
     /// Shortest round trip.
@@ -115,6 +121,7 @@ impl SessionStats {
             (&mut self.fec_parity_received, other.fec_parity_received),
             (&mut self.fec_recovered, other.fec_recovered),
             (&mut self.fec_errors, other.fec_errors),
+            (&mut self.fec_short_packets, other.fec_short_packets),
         ];
         for (sum, count) in pairs {
             *sum += count;

@@ -286,9 +286,8 @@ impl Drop for Counted {
     }
 }
 
-/// The names of kcp-go for what the transport counts. The number and the age of FEC groups are not
-/// counted here and stay 0; the lengths of queues are those of the newest session, in segments of
-/// about a packet.
+/// The names of kcp-go for what the transport counts. FEC groups and the lengths of
+/// queues are those of the newest session, the latter in segments of about a packet.
 fn counters(sum: &EndpointStats, gauges: &SessionStats, most: u64, now: u64) -> Counters {
     let sessions = &sum.sessions;
     Counters {
@@ -316,13 +315,13 @@ fn counters(sum: &EndpointStats, gauges: &SessionStats, most: u64, now: u64) -> 
         fec_parity_shards: sessions.fec_parity_received,
         fec_errs: sessions.fec_errors,
         fec_recovered: sessions.fec_recovered,
-        fec_shard_set: 0,
-        fec_shard_min: 0,
+        fec_shard_set: gauges.fec_groups,
+        fec_shard_min: gauges.fec_newest_group,
         ring_buffer_snd_queue: gauges.unsent / SEGMENT,
         ring_buffer_rcv_queue: gauges.unread / SEGMENT,
         ring_buffer_snd_buffer: gauges.in_flight,
         oob_packets: sessions.oob_received,
-        fec_short_shards: 0,
+        fec_short_shards: sessions.fec_short_packets,
     }
 }
 

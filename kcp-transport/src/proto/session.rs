@@ -483,7 +483,8 @@ impl Session {
     pub(crate) fn stats(&self, path: &Path) -> SessionStats {
         let rtt = self.sender.rtt();
         let mut stats = self.stats;
-        stats.add(&path.counters());
+        let of_path = path.counters();
+        stats.add(&of_path);
         SessionStats {
             rtt: rtt.smoothed(),
             min_rtt: rtt.min(),
@@ -496,6 +497,8 @@ impl Session {
             out_of_order: self.receiver.waiting() as u64,
             remote_window: self.sender.remote_window(),
             congestion_window: self.sender.congestion_window(),
+            fec_groups: of_path.fec_groups,
+            fec_newest_group: of_path.fec_newest_group,
             ..stats
         }
     }
