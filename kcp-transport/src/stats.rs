@@ -17,6 +17,9 @@ pub struct SessionStats {
     /// Packets of segments received, and those rebuilt from parity; parity and out-of-band packets do not count. Close to
     /// `InPkts`, which counts those and not the rebuilt ones.
     pub packets_received: u64,
+    /// Those of them that acknowledge, in order, no less than had been acknowledged before. Late packets do not count; a
+    /// peer that sends only others has forgotten the session.
+    pub packets_up_to_date: u64,
     /// UDP payload bytes sent (`OutBytes`).
     pub wire_bytes_sent: u64,
     /// Bytes of those packets, without the headers of cipher and FEC. Close to `InBytes`.
@@ -50,6 +53,12 @@ pub struct SessionStats {
     pub fec_recovered: u64,
     /// Groups that could not be rebuilt or whose result was refused (`FECErrs`).
     pub fec_errors: u64,
+    /// Data packets of groups that could not be rebuilt and are no longer remembered (`FECShortShards` of kcp-go 5.6.1).
+    pub fec_short_packets: u64,
+    /// Groups that are remembered now (`FECShardSet`).
+    pub fec_groups: u64,
+    /// Number of the newest group (`FECShardMin`).
+    pub fec_newest_group: u64,
     /// Smoothed round trip; `None` before the first sample.
     pub rtt: Option<Duration>,
     /// Shortest round trip.
@@ -95,6 +104,7 @@ impl SessionStats {
             (&mut self.bytes_received, other.bytes_received),
             (&mut self.packets_sent, other.packets_sent),
             (&mut self.packets_received, other.packets_received),
+            (&mut self.packets_up_to_date, other.packets_up_to_date),
             (&mut self.wire_bytes_sent, other.wire_bytes_sent),
             (&mut self.wire_bytes_received, other.wire_bytes_received),
             (&mut self.segments_sent, other.segments_sent),
@@ -111,6 +121,7 @@ impl SessionStats {
             (&mut self.fec_parity_received, other.fec_parity_received),
             (&mut self.fec_recovered, other.fec_recovered),
             (&mut self.fec_errors, other.fec_errors),
+            (&mut self.fec_short_packets, other.fec_short_packets),
         ];
         for (sum, count) in pairs {
             *sum += count;

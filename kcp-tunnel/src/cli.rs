@@ -267,7 +267,7 @@ const fn switch(name: &'static str, help: &'static str) -> Flag {
 }
 
 /// Every flag, one a line. Source: kcptun 20210922 and kcptun of January 2026, but for `status`,
-/// `metrics` and `compat`.
+/// `metrics`, `drain` and `compat`.
 #[rustfmt::skip]
 static FLAGS: &[Flag] = &[
     text("localaddr", ":12948", "where to accept connections; without a port, a unix socket").short("l").only(Side::Client),
@@ -308,6 +308,7 @@ static FLAGS: &[Flag] = &[
     switch("quiet", "do not log the opening and closing of streams"),
     text("status", "", "local port or unix socket for 'kcp-tunnel stats'"),
     text("metrics", "", "where to serve metrics to Prometheus over HTTP, host:port"),
+    integer("drain", 10, "seconds that connections have to end when the program is told to stop"),
     switch("tcp", "not built").hidden(),
     switch("pprof", "not built").hidden(),
     text("c", "", "JSON file with these settings, which override the command line"),

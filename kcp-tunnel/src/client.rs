@@ -13,14 +13,12 @@ use tracing::{info, warn};
 
 use crate::backoff::Backoff;
 use crate::config::{ClientConfig, Expiry};
-use crate::drain::Drain;
 use crate::link::{self, Dial};
 use crate::qpp::Pads;
 use crate::relay::{Connection, End, Far, Relay};
 use crate::smux::{OpenError, Session, Stream, Watch};
-use crate::snmp::Counters;
 use crate::sockets::Acceptor;
-use crate::status::{Registry, Role, Status, Tunnel};
+use crate::status::{Registry, Role, Running, Tunnel};
 
 /// A running client. Clones are handles of the same one.
 ///
@@ -39,8 +37,7 @@ struct Inner<D> {
     /// A connection takes the next of them in turn.
     slots: Vec<Slot>,
     next: AtomicUsize,
-    registry: Arc<Registry>,
-    drain: Drain,
+    running: Running,
 }
 
 /// A place for a session. Whoever finds it empty holds it until it has opened one.
@@ -74,8 +71,7 @@ impl<D: Dial> Client<D> {
                 .map(|_| Slot::default())
                 .collect(),
             next: AtomicUsize::new(0),
-            registry: Arc::new(Registry::new(Role::Client)),
-            drain: Drain::default(),
+            running: Running::new(Role::Client),
             config,
             dialer,
         };
@@ -91,7 +87,7 @@ impl<D: Dial> Client<D> {
             tokio::spawn(async move {
                 tokio::select! {
                     _ = inner.session(slot) => {}
-                    () = inner.drain.stopping() => {}
+                    () = inner.running.drain.stopping() => {}
                 }
             });
         }
@@ -102,7 +98,7 @@ impl<D: Dial> Client<D> {
         loop {
             let accepted = tokio::select! {
                 accepted = acceptor.accept() => accepted,
-                () = self.inner.drain.stopping() => return,
+                () = self.inner.running.drain.stopping() => return,
             };
             match accepted {
                 Ok((local, name)) => self.carry(local, name),
@@ -116,12 +112,12 @@ impl<D: Dial> Client<D> {
 
     /// Carries a connection. `name` is for the log.
     pub fn carry<L: Connection>(&self, local: L, name: String) {
-        if self.inner.drain.is_stopping() {
+        if self.inner.running.drain.is_stopping() {
             return;
         }
         let inner = Arc::clone(&self.inner);
-        let counted = inner.registry.count_connection();
-        self.inner.drain.spawn(async move {
+        let counted = inner.running.registry.count_connection();
+        self.inner.running.drain.spawn(async move {
             inner.carry(local, &name).await;
             drop(counted);
         });
@@ -134,22 +130,8 @@ impl<D: Dial> Client<D> {
 }
 
 impl<D: Dial> Tunnel for Client<D> {
-    fn status(&self) -> Status {
-        self.inner.registry.status()
-    }
-
-    async fn counters(&self) -> Counters {
-        self.inner.registry.counters().await
-    }
-
-    async fn stop(&self, deadline: Duration) -> bool {
-        self.inner.drain.stop();
-        let all = self.inner.drain.wait(deadline).await;
-        for slot in &self.inner.slots {
-            slot.0.lock().await.take();
-        }
-        link::close(self.inner.registry.watches()).await;
-        all
+    fn running(&self) -> &Running {
+        &self.inner.running
     }
 }
 
@@ -159,7 +141,7 @@ impl<D: Dial> Inner<D> {
         loop {
             let opened = tokio::select! {
                 opened = self.open(slot) => opened,
-                () = self.drain.stopping() => return local.abort(),
+                () = self.running.drain.stopping() => return local.abort(),
             };
             let (stream, live) = match opened {
                 Ok(opened) => opened,
@@ -211,7 +193,7 @@ impl<D: Dial> Inner<D> {
         let end = tokio::select! {
             end = relay.run() => Some(end),
             () = stale.cancelled() => None,
-            () = self.drain.forced() => {
+            () = self.running.drain.forced() => {
                 relay.into_local().abort();
                 return Ok((0, 0));
             }
@@ -221,7 +203,7 @@ impl<D: Dial> Inner<D> {
             None if relay.is_unused() => return Err(relay.into_local()),
             None => tokio::select! {
                 end = relay.run() => end,
-                () = self.drain.forced() => {
+                () = self.running.drain.forced() => {
                     relay.into_local().abort();
                     return Ok((0, 0));
                 }
@@ -266,7 +248,7 @@ impl<D: Dial> Inner<D> {
             if live.takes_more(self.config.expiry) {
                 return live.clone();
             }
-            self.registry.retire_session(live.number);
+            self.running.registry.retire_session(live.number);
         }
         *place = None;
         let mut backoff = Backoff::new();
@@ -277,7 +259,7 @@ impl<D: Dial> Inner<D> {
                     return live;
                 }
                 Err(error) => {
-                    self.registry.count_failed_dial();
+                    self.running.registry.count_failed_dial();
                     let wait = backoff.next_wait();
                     warn!("no session with the server: {error}; next attempt in {wait:.1?}");
                     tokio::time::sleep(wait).await;
@@ -292,6 +274,7 @@ impl<D: Dial> Inner<D> {
         let session = link::start(kcp, &self.config.tunnel, true);
         let watch = session.watch();
         let number = self
+            .running
             .registry
             .add_session(info.clone(), watch.clone(), Some(endpoint));
         info!(
@@ -315,7 +298,7 @@ impl<D: Dial> Inner<D> {
                 .expiry
                 .map(|expiry| live.since + expiry.after + expiry.ttl),
         };
-        let registry = Arc::clone(&self.registry);
+        let registry = Arc::clone(&self.running.registry);
         tokio::spawn(async move { attendant.run(&registry).await });
         Ok(live)
     }
@@ -377,14 +360,17 @@ impl Attendant {
 
     /// Notices a server that does not answer, long before its silence ends the session: something is
     /// under way and nothing comes back.
+    ///
+    /// What a server says that has been restarted counts for nothing. Its KCP takes our packets for
+    /// those of a new session and acknowledges them, but never the ones that its predecessor had.
     async fn notice_silence(&self) {
         let mut heard = 0;
         let mut unanswered = 0;
         while !self.stale.is_cancelled() {
             tokio::time::sleep(SILENCE_CHECK).await;
             let stats = self.info.stats();
-            if stats.in_flight == 0 || stats.packets_received != heard {
-                heard = stats.packets_received;
+            if stats.in_flight == 0 || stats.packets_up_to_date != heard {
+                heard = stats.packets_up_to_date;
                 unanswered = 0;
                 continue;
             }

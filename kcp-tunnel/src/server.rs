@@ -9,14 +9,12 @@ use kcp_transport::{KcpStream, Listener};
 use tracing::{info, warn};
 
 use crate::config::{Endpoint, ServerConfig};
-use crate::drain::Drain;
 use crate::link;
 use crate::qpp::Pads;
 use crate::relay::{Connection, End, Far, Relay};
 use crate::smux::{Session, Stream};
-use crate::snmp::Counters;
 use crate::sockets::Socket;
-use crate::status::{Registry, Role, Status, Tunnel};
+use crate::status::{Role, Running, Tunnel};
 
 /// Connects to what the tunnel leads to.
 pub trait Connect: Send + Sync + 'static {
@@ -46,8 +44,7 @@ struct Inner<C> {
     config: ServerConfig,
     target: C,
     pads: Option<Arc<Pads>>,
-    registry: Arc<Registry>,
-    drain: Drain,
+    running: Running,
 }
 
 impl<C> Clone for Server<C> {
@@ -63,8 +60,7 @@ impl<C: Connect> Server<C> {
     pub fn new(config: ServerConfig, target: C) -> Self {
         let inner = Inner {
             pads: link::pads(&config.tunnel),
-            registry: Arc::new(Registry::new(Role::Server)),
-            drain: Drain::default(),
+            running: Running::new(Role::Server),
             config,
             target,
         };
@@ -80,12 +76,12 @@ impl<C: Connect> Server<C> {
     /// Why the listener failed.
     pub async fn serve(&self, mut listener: Listener) -> io::Result<()> {
         for endpoint in listener.endpoints() {
-            self.inner.registry.add_endpoint(endpoint.clone());
+            self.inner.running.registry.add_endpoint(endpoint.clone());
         }
         loop {
             let (kcp, _) = tokio::select! {
                 accepted = listener.accept() => accepted?,
-                () = self.inner.drain.stopping() => return Ok(()),
+                () = self.inner.running.drain.stopping() => return Ok(()),
             };
             let inner = Arc::clone(&self.inner);
             tokio::spawn(async move { inner.serve_session(kcp).await });
@@ -99,19 +95,8 @@ impl<C: Connect> Server<C> {
 }
 
 impl<C: Connect> Tunnel for Server<C> {
-    fn status(&self) -> Status {
-        self.inner.registry.status()
-    }
-
-    async fn counters(&self) -> Counters {
-        self.inner.registry.counters().await
-    }
-
-    async fn stop(&self, deadline: Duration) -> bool {
-        self.inner.drain.stop();
-        let all = self.inner.drain.wait(deadline).await;
-        link::close(self.inner.registry.watches()).await;
-        all
+    fn running(&self) -> &Running {
+        &self.inner.running
     }
 }
 
@@ -120,24 +105,24 @@ impl<C: Connect> Inner<C> {
         let (info, peer) = (kcp.info(), kcp.peer_addr());
         let session = link::start(kcp, &self.config.tunnel, false);
         let watch = session.watch();
-        let number = self.registry.add_session(info, watch.clone(), None);
+        let number = self.running.registry.add_session(info, watch.clone(), None);
         info!("session {number} accepted: {peer}");
         tokio::select! {
             () = self.serve_streams(number, &session) => {}
-            () = self.drain.stopping() => watch.leave(),
+            () = self.running.drain.stopping() => watch.leave(),
         }
         // It ends with its last stream.
         drop(session);
         let error = watch.closed().await;
         info!("session {number} closed: {peer}: {error}");
-        self.registry.remove_session(number).await;
+        self.running.registry.remove_session(number).await;
     }
 
     async fn serve_streams(self: &Arc<Self>, number: u64, session: &Session) {
         while let Ok(stream) = session.accept().await {
             let inner = Arc::clone(self);
-            let counted = self.registry.count_connection();
-            self.drain.spawn(async move {
+            let counted = self.running.registry.count_connection();
+            self.running.drain.spawn(async move {
                 inner.serve_stream(number, stream).await;
                 drop(counted);
             });
@@ -172,7 +157,7 @@ impl<C: Connect> Inner<C> {
         let mut relay = Relay::new(local, far, self.config.tunnel.close_wait);
         let end = tokio::select! {
             end = relay.run() => Some(end),
-            () = self.drain.forced() => None,
+            () = self.running.drain.forced() => None,
         };
         let moved = relay.moved();
         match end {

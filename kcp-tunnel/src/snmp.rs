@@ -266,16 +266,12 @@ mod tests {
     struct Idle;
 
     impl Tunnel for Idle {
-        fn status(&self) -> crate::status::Status {
+        fn running(&self) -> &crate::status::Running {
             unreachable!("the log has no use for it")
         }
 
         async fn counters(&self) -> Counters {
             counters()
-        }
-
-        async fn stop(&self, _: core::time::Duration) -> bool {
-            unreachable!("the log stops nothing")
         }
     }
 

@@ -10,6 +10,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use kcp_transport::{Discard, Endpoint, EndpointStats, SessionInfo, SessionStats};
 use tokio::time::Instant;
 
+use crate::drain::Drain;
+use crate::link;
 use crate::smux::{Peer, Watch};
 use crate::snmp::Counters;
 
@@ -71,15 +73,46 @@ pub struct SessionStatus {
 
 /// A running tunnel, whichever end it is.
 pub trait Tunnel: Clone + Send + Sync + 'static {
+    /// What it keeps while it runs.
+    fn running(&self) -> &Running;
+
     /// What runs.
-    fn status(&self) -> Status;
+    fn status(&self) -> Status {
+        self.running().registry.status()
+    }
 
     /// kcptun's counters.
-    fn counters(&self) -> impl Future<Output = Counters> + Send;
+    fn counters(&self) -> impl Future<Output = Counters> + Send {
+        self.running().registry.counters()
+    }
 
     /// Begins nothing new, waits up to `deadline` for connections that run, breaks off what is left
     /// then, and closes the sessions. Returns whether nothing was broken off.
-    fn stop(&self, deadline: Duration) -> impl Future<Output = bool> + Send;
+    fn stop(&self, deadline: Duration) -> impl Future<Output = bool> + Send {
+        let Running { registry, drain } = self.running();
+        async move {
+            drain.stop();
+            let all = drain.wait(deadline).await;
+            link::close(registry.watches()).await;
+            all
+        }
+    }
+}
+
+/// What either end keeps while it runs: its sessions, and the connections that its end must wait for.
+#[derive(Debug)]
+pub struct Running {
+    pub(crate) registry: Arc<Registry>,
+    pub(crate) drain: Drain,
+}
+
+impl Running {
+    pub(crate) fn new(role: Role) -> Self {
+        Self {
+            registry: Arc::new(Registry::new(role)),
+            drain: Drain::default(),
+        }
+    }
 }
 
 /// What a running tunnel keeps for its [`Status`].
@@ -286,9 +319,8 @@ impl Drop for Counted {
     }
 }
 
-/// The names of kcp-go for what the transport counts. The number and the age of FEC groups are not
-/// counted here and stay 0; the lengths of queues are those of the newest session, in segments of
-/// about a packet.
+/// The names of kcp-go for what the transport counts. FEC groups and the lengths of
+/// queues are those of the newest session, the latter in segments of about a packet.
 fn counters(sum: &EndpointStats, gauges: &SessionStats, most: u64, now: u64) -> Counters {
     let sessions = &sum.sessions;
     Counters {
@@ -316,13 +348,13 @@ fn counters(sum: &EndpointStats, gauges: &SessionStats, most: u64, now: u64) -> 
         fec_parity_shards: sessions.fec_parity_received,
         fec_errs: sessions.fec_errors,
         fec_recovered: sessions.fec_recovered,
-        fec_shard_set: 0,
-        fec_shard_min: 0,
+        fec_shard_set: gauges.fec_groups,
+        fec_shard_min: gauges.fec_newest_group,
         ring_buffer_snd_queue: gauges.unsent / SEGMENT,
         ring_buffer_rcv_queue: gauges.unread / SEGMENT,
         ring_buffer_snd_buffer: gauges.in_flight,
         oob_packets: sessions.oob_received,
-        fec_short_shards: 0,
+        fec_short_shards: sessions.fec_short_packets,
     }
 }
 

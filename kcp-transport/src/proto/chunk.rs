@@ -100,8 +100,9 @@ pub(crate) struct Pool {
 }
 
 impl Pool {
-    /// Large chunks kept: 16 MiB, the chunks of a window of 12,000 full segments.
-    const MAX_LARGE: usize = 256;
+    /// Large chunks kept: 4 MiB, the chunks of a window of 3,000 full segments. What writers bring with them is given
+    /// back here, more than they take from it, so a busy endpoint holds as many in the end.
+    const MAX_LARGE: usize = 64;
 
     /// Small chunks kept: 4 MiB.
     const MAX_SMALL: usize = 2_048;

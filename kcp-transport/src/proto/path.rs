@@ -220,6 +220,9 @@ impl Path {
             fec_parity_received: fec.parity,
             fec_recovered: fec.recovered,
             fec_errors: fec.errors,
+            fec_short_packets: fec.short,
+            fec_groups: fec.groups,
+            fec_newest_group: fec.newest,
             ..SessionStats::default()
         }
     }

@@ -198,6 +198,8 @@ impl Session {
         }
         // Acknowledgements come first: `una` takes away the records that they name.
         if let Some(una) = una {
+            let up_to_date = origin == Origin::Wire && !una.precedes(self.sender.una());
+            self.stats.packets_up_to_date += u64::from(up_to_date);
             acked |= self.sender.handle_una(now, una, pool);
         }
         // A rebuilt packet may be old: its window says nothing about now.
@@ -481,7 +483,8 @@ impl Session {
     pub(crate) fn stats(&self, path: &Path) -> SessionStats {
         let rtt = self.sender.rtt();
         let mut stats = self.stats;
-        stats.add(&path.counters());
+        let of_path = path.counters();
+        stats.add(&of_path);
         SessionStats {
             rtt: rtt.smoothed(),
             min_rtt: rtt.min(),
@@ -494,6 +497,8 @@ impl Session {
             out_of_order: self.receiver.waiting() as u64,
             remote_window: self.sender.remote_window(),
             congestion_window: self.sender.congestion_window(),
+            fec_groups: of_path.fec_groups,
+            fec_newest_group: of_path.fec_newest_group,
             ..stats
         }
     }

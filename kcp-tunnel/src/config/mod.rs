@@ -136,6 +136,9 @@ pub struct TunnelConfig {
     pub status: Option<Endpoint>,
     /// Where Prometheus finds this tunnel; `None` for nowhere. Flag `metrics`.
     pub metrics: Option<Endpoint>,
+    /// Time that connections have to end when the program is told to stop. Flag `drain` in seconds,
+    /// default 10.
+    pub drain: Duration,
     /// Whose defaults were used, and whose statistics are written. Flag `compat`, default 2026.
     pub generation: Generation,
 }
@@ -339,6 +342,7 @@ impl Settings {
             quiet: self.switch("quiet"),
             status: self.status()?,
             metrics: self.optional_endpoint("metrics")?,
+            drain: self.seconds("drain")?,
             generation: self.generation(),
             key,
         })

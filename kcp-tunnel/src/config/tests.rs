@@ -75,6 +75,7 @@ fn the_clients_defaults_are_those_of_kcptun_2026() {
         tunnel: TunnelConfig {
             status: None,
             metrics: None,
+            drain: secs(10),
             key: Key("it's a secrect".to_owned()),
             crypt: Crypt::Aes,
             mode: Mode::Fast,

@@ -195,9 +195,10 @@ async fn run_tunnel<T: Tunnel>(
         }
     }
     let running = tunnel.status().connections;
-    info!("stopping; {running} connections have {DRAIN_TIME:?} to end");
+    let drain = config.drain;
+    info!("stopping; {running} connections have {drain:?} to end");
     tokio::select! {
-        all = tunnel.stop(DRAIN_TIME) => match all {
+        all = tunnel.stop(drain) => match all {
             true => info!("stopped"),
             false => warn!("stopped; connections were broken off"),
         },
@@ -280,8 +281,8 @@ environment: KCPTUN_KEY.
 
 Both ends need the same key, crypt, nocomp, smuxver and, if used, QPP and QPPCount.
 
-Signals: SIGTERM and SIGINT stop the program once its connections have ended, after 10 seconds at the
-latest, the second one at once. SIGUSR1 logs statistics.";
+Signals: SIGTERM and SIGINT stop the program once its connections have ended, after the seconds of
+'drain' at the latest, the second one at once. SIGUSR1 logs statistics.";
 
 const HELP: &str = "\
 A TCP tunnel over KCP (reliable UDP with forward error correction), compatible with kcptun.
@@ -301,9 +302,6 @@ Commands:
 takes kcptun's command line as it is.";
 
 const VERSION: &str = concat!("kcp-tunnel ", env!("CARGO_PKG_VERSION"));
-
-/// How long connections have to end when the program is told to stop.
-const DRAIN_TIME: Duration = Duration::from_secs(10);
 
 #[cfg(test)]
 mod tests {

@@ -119,7 +119,8 @@ impl Config {
     /// Streams that may exist at once, whoever opened them. Default 16,384.
     ///
     /// Beyond it, opening fails, and what the peer opens is refused. A stream holds up to 64 KiB that
-    /// wait to be sent, besides its share of the receive budget. (The Go library has no limit.)
+    /// wait to be sent, besides its share of the receive budget; in a tunnel 16 KiB while 1 MiB waits in
+    /// all. (The Go library has no limit.)
     pub fn max_streams(mut self, streams: usize) -> Self {
         self.max_streams = streams;
         self

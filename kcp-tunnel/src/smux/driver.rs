@@ -124,8 +124,8 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Driver<T> {
 
     /// Writes once, as many frames as the transport takes. Whether to try again.
     ///
-    /// A frame is one slice, so that a transport that makes a unit of each write, as the compressing
-    /// one does, and takes one slice at a time, delivers every frame as soon as it can.
+    /// A frame is one slice, so that a transport that makes a unit of each, as the compressing one does,
+    /// delivers every frame as soon as it can.
     fn send(&mut self, cx: &mut Context<'_>) -> Result<bool, SessionError> {
         if self.output.is_empty() {
             let output = &mut self.output;

@@ -51,9 +51,10 @@ impl Stream {
         self.shared.with(|state| state.session.peer())
     }
 
-    /// Waits until a write takes something, and tells how many bytes it takes at once.
+    /// Waits until a write should come, and tells how many bytes it takes at once.
     ///
-    /// Lets a relay read no more from elsewhere than it can hand over.
+    /// Lets a relay read no more from elsewhere than it can hand over. Of many streams with much to send
+    /// each is told of less: 16 KiB may wait in each while 1 MiB waits in all.
     ///
     /// # Errors
     /// As a write.

@@ -5,7 +5,7 @@ mod frame;
 use core::ops::Range;
 use core::pin::Pin;
 use core::task::{Context, Poll, ready};
-use std::io;
+use std::io::{self, IoSlice};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
@@ -16,9 +16,10 @@ use crate::outbox::Outbox;
 
 /// A transport whose bytes travel in snappy's framing format, in both directions.
 ///
-/// Every write becomes a chunk of its own (more than one above 65,536 bytes), as kcptun's are: a
-/// reader gets it without waiting for another. Of what was written, at most one chunk waits for the
-/// transport; flushing hands it over.
+/// Every slice of a write becomes a chunk of its own (more than one above 65,536 bytes), as every
+/// write of kcptun's does: a reader gets it without waiting for another. The chunks of one write go
+/// to the transport together. What it does not take at once waits, about 64 KiB and a chunk at most;
+/// flushing hands it over.
 ///
 /// What comes in must be a snappy stream; it may be cut into chunks in any way. After an error,
 /// which is of kind `InvalidData` and holds a [`SnappyError`], reading fails for good.
@@ -103,14 +104,30 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Snappy<T> {
         cx: &mut Context<'_>,
         data: &[u8],
     ) -> Poll<io::Result<usize>> {
+        self.poll_write_vectored(cx, &[IoSlice::new(data)])
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         ready!(this.output.poll_drain(&mut this.inner, cx))?;
-        if data.is_empty() {
-            return Poll::Ready(Ok(0));
+        let mut taken = 0;
+        for slice in slices.iter().filter(|slice| !slice.is_empty()) {
+            let len = this.encoder.encode(slice, this.output.bytes());
+            taken += len;
+            if len < slice.len() || this.output.bytes().len() >= WRITE_SIZE {
+                break;
+            }
         }
-        let taken = this.encoder.encode(data, this.output.bytes());
         this.output.try_drain(&mut this.inner, cx)?;
         Poll::Ready(Ok(taken))
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -131,6 +148,9 @@ impl From<SnappyError> for io::Error {
         Self::new(io::ErrorKind::InvalidData, error)
     }
 }
+
+/// Compressed bytes from which on a write takes no more slices.
+const WRITE_SIZE: usize = 56 * 1_024;
 
 /// Bytes read from the transport at once.
 const READ_SIZE: usize = 16 * 1_024;

@@ -203,3 +203,43 @@ proptest! {
         prop_assert!(decode(&framed, 100).is_err());
     }
 }
+
+/// Takes everything, and remembers what each write was.
+#[derive(Default)]
+struct Writes(Vec<Vec<u8>>);
+
+impl AsyncWrite for Writes {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        data: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        self.0.push(data.to_vec());
+        Poll::Ready(Ok(data.len()))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+#[tokio::test]
+async fn slices_of_one_write_are_chunks_of_their_own_and_leave_together() {
+    let mut noise = fastrand::Rng::with_seed(1);
+    let frames: [Vec<u8>; 9] = core::array::from_fn(|_| {
+        let mut frame = vec![0; 8_192];
+        noise.fill(&mut frame);
+        frame
+    });
+    let slices: Vec<IoSlice<'_>> = frames.iter().map(|frame| IoSlice::new(frame)).collect();
+    let mut snappy = Snappy::new(Writes::default());
+    let taken = snappy.write_vectored(&slices).await.unwrap();
+    // The last two must wait: one write is not to grow without bound.
+    assert_eq!(taken, 7 * 8_192);
+    let borrowed: Vec<&[u8]> = frames[..7].iter().map(Vec::as_slice).collect();
+    assert_eq!(snappy.inner.0, [encode(&borrowed)]);
+}

@@ -46,7 +46,7 @@ async fn a_client_comes_back(client: Make, server: Make) {
 
 /// Our client keeps what it has accepted, and carries it to the server that is back.
 ///
-/// It notices that the server is another one as kcptun does, by the silence above KCP.
+/// It notices within seconds that the server is another one: what it acknowledges is not what its predecessor did.
 async fn our_client_finds_a_server_that_is_back(server: Make) {
     let Some((mut tunnel, target)) = start(Make::Ours, server).await else {
         return;
@@ -131,7 +131,7 @@ async fn a_client_of_kcptun_2026_comes_back() {
     a_client_comes_back(Make::Kcptun2026, Make::Ours).await;
 }
 
-// Silence takes a minute: those that wait for it wait together.
+// A client of kcptun's waits for a minute of silence: those that wait for it wait together.
 
 #[tokio::test]
 async fn a_server_of_kcptun_that_is_back_is_found() {

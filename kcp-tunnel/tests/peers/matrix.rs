@@ -84,7 +84,8 @@ async fn cell(
     if !compressed {
         flags.push("-nocomp");
     }
-    let (ours, theirs) = codes[choice % codes.len()];
+    // With every round through the codes they meet other choices.
+    let (ours, theirs) = codes[(choice + choice / codes.len()) % codes.len()];
     let (client, server) = if ours_dials {
         (Make::Ours, peer)
     } else {

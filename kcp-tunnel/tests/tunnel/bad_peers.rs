@@ -113,31 +113,94 @@ async fn the_largest_frames_are_taken_whatever_our_own_size() {
     drop(write.await);
 }
 
+/// Opens streams, no faster than a server can accept them. Ends early if the session does.
+async fn flood(peer: &mut KcpStream, count: u32) {
+    let open = |number: u32| {
+        let id = (2 * number + 3).to_le_bytes();
+        [2, 0, 0, 0, id[0], id[1], id[2], id[3]]
+    };
+    for first in (0..count).step_by(500) {
+        let frames: Vec<u8> = (first..count.min(first + 500)).flat_map(open).collect();
+        if peer.write_all(&frames).await.is_err() {
+            return;
+        }
+        tokio::time::sleep(ms(20)).await;
+    }
+}
+
+/// Streams that a session has at most.
+const MOST_STREAMS: u32 = 16_384;
+
 #[tokio::test(start_paused = true)]
-async fn a_flood_of_streams_is_bounded() {
+async fn streams_beyond_the_limit_are_refused_and_the_others_live() {
     let flags = ["--nocomp"];
     let (world, mut server) = World::new("delay=5ms", &flags);
     let mut peer = raw(&world, 1, &flags).await;
-    let flood = tokio::spawn(async move {
-        let mut sent = 0_u32;
-        for id in 0..200_000_u32 {
-            let id = (2 * id + 3).to_le_bytes();
-            let syn = [2, 0, 0, 0, id[0], id[1], id[2], id[3]];
-            if peer.write_all(&syn).await.is_err() {
+    let surplus = 3_000;
+    flood(&mut peer, MOST_STREAMS + surplus).await;
+    // What the server says about itself, on a stream that nobody has.
+    let mut hello = [0; 19];
+    within(secs(60), peer.read_exact(&mut hello)).await.unwrap();
+    assert_eq!(hello[..8], [2, 2, 11, 0, 0, 0, 0, 0]);
+    // Each is refused by a FIN, and nothing else comes before.
+    for number in 0..surplus {
+        let mut frame = [0; 8];
+        within(secs(60), peer.read_exact(&mut frame)).await.unwrap();
+        let id = (2 * (MOST_STREAMS + number) + 3).to_le_bytes();
+        assert_eq!(frame, [2, 1, 0, 0, id[0], id[1], id[2], id[3]]);
+    }
+    let status = server.server.status();
+    assert_eq!(status.connections, u64::from(MOST_STREAMS));
+    assert_eq!(status.connections_total, u64::from(MOST_STREAMS));
+    assert_eq!(status.sessions[0].streams, MOST_STREAMS as usize);
+    let mut first = server.target().await;
+    peer.write_all(&[2, 2, 5, 0, 3, 0, 0, 0]).await.unwrap();
+    peer.write_all(b"alive").await.unwrap();
+    let mut got = [0; 5];
+    within(secs(60), first.io.read_exact(&mut got))
+        .await
+        .unwrap();
+    assert_eq!(&got, b"alive");
+    for _ in 1..MOST_STREAMS {
+        server.target().await;
+    }
+    serves(&world, &mut server).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_floods_with_streams_and_does_not_read_loses_the_session() {
+    let flags = ["--nocomp", "--rcvwnd", "32"];
+    let (world, mut server) = World::new("delay=5ms", &flags);
+    let mut peer = raw(&world, 1, &flags).await;
+    let flooding = tokio::spawn(async move {
+        flood(&mut peer, 200_000).await;
+        peer
+    });
+    let mut most = 0;
+    within(secs(60), async {
+        loop {
+            let status = server.server.status();
+            most = most.max(status.connections);
+            if status.sessions_total == 1 && status.sessions.is_empty() {
                 break;
             }
-            sent += 1;
+            tokio::time::sleep(ms(1)).await;
         }
-        sent
-    });
-    tokio::time::sleep(secs(60)).await;
-    let status = server.server.status();
-    assert!(status.connections <= 16_384, "{}", status.connections);
-    flood.abort();
-    let _ = flood.await;
-    server.targets.close();
-    while server.targets.recv().await.is_some() {}
-    drop(server);
+    })
+    .await;
+    assert_eq!(most, u64::from(MOST_STREAMS));
+    flooding.abort();
+    let _ = flooding.await;
+    for _ in 0..MOST_STREAMS {
+        server.target().await;
+    }
+    within(secs(60), async {
+        while server.server.status().connections > 0 {
+            tokio::time::sleep(ms(100)).await;
+        }
+    })
+    .await;
+    serves(&world, &mut server).await;
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,10 +1,17 @@
 //! Sessions come and go: expiry, restarts, silence, and what connections notice of it.
 
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use kcp_transport::proto::Transmit;
+use kcp_transport::{DatagramSocket as _, ReceiveSlot};
 use kcp_tunnel::status::Tunnel as _;
+use sim::SimSocket;
 use tokio::io::AsyncWriteExt as _;
 use tokio::time::Instant;
 
-use crate::world::{World, ms, secs, within};
+use crate::world::{World, expect, ms, secs, send, server_addr, within};
 
 #[tokio::test(start_paused = true)]
 async fn connections_take_the_sessions_in_turn() {
@@ -105,6 +112,92 @@ async fn a_dead_server_is_noticed_while_something_is_under_way() {
         }
     })
     .await;
+}
+
+/// What kcptun's server is to its old clients after a restart: takes every packet for the first of a
+/// session, acknowledges it, and never gets past the ones that its predecessor had received.
+async fn forgetful_server(mut socket: SimSocket, acknowledged: Arc<AtomicU32>) {
+    let mut slots = vec![ReceiveSlot::new()];
+    loop {
+        poll_fn(|cx| socket.poll_recv(cx, &mut slots))
+            .await
+            .unwrap();
+        let (peer, mut rest) = (slots[0].peer, &slots[0].buffer[..slots[0].len]);
+        let mut answer = Vec::new();
+        while let Some((header, more)) = rest.split_at_checked(24) {
+            let number = |at: usize| u32::from_le_bytes(header[at..at + 4].try_into().unwrap());
+            let (command, len) = (header[4], number(20) as usize);
+            if command == PUSH {
+                acknowledged.fetch_add(1, Ordering::Relaxed);
+                answer.extend(&header[..4]);
+                answer.extend([ACK, 0, 0, 4]);
+                // The same time and number, and nothing in order.
+                answer.extend(&header[8..16]);
+                answer.extend([0; 8]);
+            }
+            rest = &more[len..];
+        }
+        if !answer.is_empty() {
+            let transmit = Transmit {
+                destination: peer,
+                contents: &answer,
+                segment_size: answer.len(),
+            };
+            poll_fn(|cx| socket.poll_send(cx, &transmit)).await.unwrap();
+        }
+    }
+}
+
+const PUSH: u8 = 81;
+const ACK: u8 = 82;
+
+#[tokio::test(start_paused = true)]
+async fn a_restarted_server_is_noticed_that_acknowledges_what_it_cannot_use() {
+    let flags = ["--crypt", "null", "--ds", "0", "--nocomp"];
+    let (world, mut server) = World::new("delay=50ms loss=20%", &flags);
+    let mut used = world.connect();
+    let mut used_target = server.target().await;
+    used.reaches(&mut used_target).await;
+    let mut unused = world.connect();
+    let _unused_target = server.target().await;
+    tokio::time::sleep(secs(2)).await;
+    server.kill().await;
+    let acknowledged = Arc::new(AtomicU32::new(0));
+    let socket = world.network.socket(server_addr());
+    let restarted = tokio::spawn(forgetful_server(socket, Arc::clone(&acknowledged)));
+    let begin = Instant::now();
+    within(secs(8), async {
+        while !world.sessions()[0].retired {
+            used.io.write_all(b"still talking").await.unwrap();
+            tokio::time::sleep(ms(200)).await;
+        }
+    })
+    .await;
+    assert!(begin.elapsed() >= secs(5));
+    assert!(acknowledged.load(Ordering::Relaxed) > 20, "it answers");
+    restarted.abort();
+    let _ = restarted.await;
+    let mut server = world.start_server();
+    let mut target = within(secs(20), server.target()).await;
+    unused.reaches(&mut target).await;
+    assert!(!unused.was_aborted());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_session_is_not_given_up_for_losses() {
+    let flags = ["--mode", "fast", "--ds", "0"];
+    let (world, mut server) = World::new("delay=150ms jitter=30ms loss=20%", &flags);
+    let mut app = world.connect();
+    let target = server.target().await;
+    let begin = Instant::now();
+    let sending = tokio::spawn(expect(target.io, 1, 8 << 20));
+    send(&mut app.io, 1, 8 << 20).await;
+    within(secs(3_600), sending).await.unwrap();
+    let took = begin.elapsed();
+    assert!(took > secs(20), "{took:?}: too short for a false alarm");
+    let sessions = world.sessions();
+    assert!(sessions.len() == 1 && !sessions[0].retired);
+    assert_eq!(world.client.status().sessions_total, 1);
 }
 
 #[tokio::test(start_paused = true)]

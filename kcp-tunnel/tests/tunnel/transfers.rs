@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use kcp_tunnel::status::Tunnel as _;
 use tokio::io::{AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout};
 
-use crate::world::{World, exchange, expect, ms, secs, send, within};
+use crate::world::{App, World, exchange, expect, ms, secs, send, within};
 
 /// Moves `len` bytes each way on each of `connections`, all at once.
 async fn transfer(link: &str, flags: &[&str], connections: u64, len: usize) {
@@ -33,24 +34,101 @@ async fn transfer(link: &str, flags: &[&str], connections: u64, len: usize) {
 const MIB: usize = 1 << 20;
 
 #[tokio::test(start_paused = true)]
-async fn megabytes_arrive_over_a_perfect_link() {
-    transfer("delay=10ms", &["--crypt", "aes-128-gcm"], 4, MIB).await;
-}
-
-#[tokio::test(start_paused = true)]
-async fn megabytes_arrive_with_a_twentieth_lost() {
-    transfer("delay=25ms loss=5%", &["--nocomp"], 4, MIB).await;
-}
-
-#[tokio::test(start_paused = true)]
-async fn megabytes_arrive_with_a_fifth_lost() {
+async fn megabytes_arrive_over_a_fast_link_with_losses() {
     transfer(
-        "delay=25ms loss=20% rate=100mbit",
-        &["--mode", "fast3"],
+        "delay=25ms loss=5% rate=100mbit",
+        &["--crypt", "aes-128-gcm", "--mode", "fast3"],
         3,
         MIB,
     )
     .await;
+}
+
+/// Codes of the client and the server.
+type Codes = ([&'static str; 4], [&'static str; 4]);
+
+/// Equal ones and none.
+const EQUAL: [Codes; 2] = [
+    (code("10", "3"), code("10", "3")),
+    (code("0", "0"), code("0", "0")),
+];
+
+/// All that need not agree.
+const UNEQUAL: [Codes; 4] = [
+    (code("10", "3"), code("3", "1")),
+    (code("0", "0"), code("10", "3")),
+    (code("10", "3"), code("0", "0")),
+    (code("5", "2"), code("20", "5")),
+];
+
+const fn code(data: &'static str, parity: &'static str) -> [&'static str; 4] {
+    ["--ds", data, "--ps", parity]
+}
+
+/// Both versions of smux with and without compression and with every pair of codes: some connections at once, each of
+/// which ends one direction before the other.
+async fn every_layer_carries(loss: u32) {
+    for version in ["1", "2"] {
+        for compression in [&["--nocomp"][..], &[]] {
+            for (at_client, at_server) in EQUAL.iter().chain(&UNEQUAL) {
+                let own = ["--smuxver", version, "--crypt", "null"];
+                let flags = [&own[..], compression, at_server].concat();
+                let link = format!("delay=25ms jitter=5ms loss={loss}%");
+                let (world, mut server) = World::with_client_flags(&link, &flags, at_client);
+                let name = format!("{flags:?}, client {at_client:?}");
+                let mut tasks = JoinSet::new();
+                for number in 0..6 {
+                    let app = world.connect();
+                    let target = server.target().await;
+                    tasks.spawn(one_after_the_other(app, target, number, 30_000));
+                }
+                within(secs(600), async {
+                    while let Some(done) = tasks.join_next().await {
+                        assert!(done.is_ok(), "{name}");
+                    }
+                })
+                .await;
+                let sessions = world.sessions();
+                assert_eq!(sessions.len(), 1, "{name}");
+                assert!(!sessions[0].retired, "{name}");
+            }
+        }
+    }
+}
+
+/// The application ends its direction; only then the target answers.
+async fn one_after_the_other(app: App, target: App, number: u64, len: usize) {
+    let up = async {
+        let (reader, writer) = tokio::io::split(app.io);
+        let writer = send(writer, 2 * number, len).await;
+        expect(reader, 2 * number + 1, len).await;
+        drop(writer);
+    };
+    let down = async {
+        let target = expect(target.io, 2 * number, len).await;
+        send(target, 2 * number + 1, len).await
+    };
+    tokio::join!(up, down);
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_layer_carries_without_losses() {
+    every_layer_carries(0).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_layer_carries_with_a_twentieth_lost() {
+    every_layer_carries(5).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_layer_carries_with_a_tenth_lost() {
+    every_layer_carries(10).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_layer_carries_with_a_fifth_lost() {
+    every_layer_carries(20).await;
 }
 
 #[tokio::test(start_paused = true)]

@@ -4,7 +4,10 @@
 
 use std::collections::VecDeque;
 
-use crate::proto::chunk::{Chunk, Pool, SMALL};
+use crate::proto::chunk::{Chunk, LARGE, Pool};
+
+/// Up to this length a chunk is copied rather than kept: so at least three quarters of each large chunk are used.
+const SHORT: usize = LARGE / 4;
 
 /// Bytes from the oldest unacknowledged one to the newest written one.
 #[derive(Debug, Default)]
@@ -25,13 +28,13 @@ struct Placed {
 }
 
 impl SendBuffer {
-    /// Appends `chunk`. A small one is copied into the last chunk if that has room, so that tiny writes do not each
-    /// hold a chunk's memory; others move.
+    /// Appends `chunk`. One that is short is copied into the last chunk if that has room, so that writes of less than a
+    /// chunk do not each hold a chunk's memory; others move.
     pub(crate) fn push(&mut self, chunk: Chunk, pool: &mut Pool) {
         let len = chunk.len();
         let start = self.end;
         self.end += len as u64;
-        if len <= SMALL
+        if len <= SHORT
             && let Some(last) = self.chunks.back_mut()
             && last.chunk.room() >= len
         {
@@ -146,6 +149,21 @@ mod tests {
         let mut out = [0; 100];
         buffer.copy_to(0, &mut out);
         assert_eq!(out[99], 99);
+    }
+
+    #[test]
+    fn writes_of_a_frame_fill_chunks() {
+        let mut pool = Pool::default();
+        let mut buffer = SendBuffer::default();
+        for frame in 0..16 {
+            let mut chunk = Chunk::for_len(8 * 1024);
+            chunk.push(&[frame; 8 * 1024]);
+            buffer.push(chunk, &mut pool);
+        }
+        assert_eq!(buffer.chunks.len(), 2);
+        let mut out = [0; 2];
+        buffer.copy_to(LARGE as u64 - 1, &mut out);
+        assert_eq!(out, [7, 8]);
     }
 
     #[test]

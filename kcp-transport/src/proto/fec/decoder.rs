@@ -37,6 +37,8 @@ pub(crate) struct FecCounters {
     pub(crate) recovered: u64,
     /// Doubts about the shape that a repair has raised (`FECErrs`).
     pub(crate) errors: u64,
+    /// Data packets of groups that were forgotten while others of their data were missing (`FECShortShards` of kcp-go 5.6.1).
+    pub(crate) short: u64,
     /// Groups that are remembered now (`FECShardSet`).
     pub(crate) groups: u64,
     /// Number of the newest group, counting groups (`FECShardMin`).
@@ -205,7 +207,7 @@ impl Window {
         let shape = self.code.shape();
         let position = shape.position(packet.seqid) as u8;
         let first = packet.seqid - u32::from(position);
-        if packet.seqid >= shape.wrap() || !self.advance(first, packet) {
+        if packet.seqid >= shape.wrap() || !self.advance(first, packet, counters) {
             return Ok(None);
         }
         if shape.is_data(packet.seqid) != packet.is_data {
@@ -268,7 +270,7 @@ impl Window {
     }
 
     /// Moves on to a newer group. False if the packet is of a group that is no longer remembered.
-    fn advance(&mut self, first: u32, packet: Packet<'_>) -> bool {
+    fn advance(&mut self, first: u32, packet: Packet<'_>, counters: &mut FecCounters) -> bool {
         let reach = REMEMBERED * self.code.shape().packets() as i32;
         let age = |first: u32, newest: u32| newest.wrapping_sub(first).cast_signed();
         match self.newest {
@@ -277,14 +279,14 @@ impl Window {
                     return false;
                 }
                 // It may use another shape than before.
-                self.forget(|_| true);
+                self.forget(|_| true, counters);
                 self.evidence = Some(Evidence::default());
                 self.held_up = true;
                 self.newest = Some(first);
             }
             Some(newest) if age(first, newest) >= 0 => {}
             Some(_) | None => {
-                self.forget(|group| age(group.first(), first) > reach);
+                self.forget(|group| age(group.first(), first) > reach, counters);
                 self.newest = Some(first);
             }
         }
@@ -293,8 +295,9 @@ impl Window {
     }
 
     /// Drops groups, but not their memory.
-    fn forget(&mut self, outdated: impl Fn(&Group) -> bool) {
+    fn forget(&mut self, outdated: impl Fn(&Group) -> bool, counters: &mut FecCounters) {
         for mut group in self.groups.extract_if(.., |group| outdated(group)) {
+            counters.short += group.unrepaired(&self.code);
             group.close(&mut self.scratch);
             self.spare.push(group);
         }

@@ -167,6 +167,17 @@ impl Group {
         }
     }
 
+    /// Data packets that are kept, in vain if nothing else arrives.
+    pub(super) fn unrepaired(&self, code: &Code) -> u64 {
+        if self.stage != Stage::Collecting {
+            return 0;
+        }
+        let data = code.shape().data();
+        let kept = self.shards.iter();
+        kept.filter(|shard| usize::from(shard.position) < data)
+            .count() as u64
+    }
+
     /// Number of the first packet.
     pub(super) fn first(&self) -> u32 {
         self.first

@@ -69,6 +69,7 @@ const BOTH: &[Case<TunnelConfig>] = &[
     ("log", "/a/b.log", |c| {
         c.log == Some(PathBuf::from("/a/b.log"))
     }),
+    ("drain", "3", |c| c.drain == secs(3)),
     ("quiet", "true", |c| c.quiet),
     ("compat", "2021", |c| c.generation == Generation::Y2021),
 ];

@@ -11,7 +11,7 @@ use super::liveness::Liveness;
 use super::news::{Event, Readable, Role, Taken};
 use super::outgoing::Frame;
 use super::queue::{Block, Spare};
-use super::stream::{Received, Stream};
+use super::stream::{Received, Stream, send_limit};
 
 /// One end of a session, and all that a peer can make it hold: streams up to their limits, received
 /// bytes up to the budget, and per stream one flag for each frame that is due.
@@ -20,6 +20,8 @@ pub struct Session {
     role: Role,
     config: Config,
     streams: BTreeMap<StreamId, Stream>,
+    /// Bytes that wait to be sent, of all streams.
+    unsent: usize,
     /// Streams with something to send, in the order of their turns.
     ready: VecDeque<StreamId>,
     /// Streams of the peer that were not accepted yet.
@@ -65,6 +67,7 @@ impl Session {
     pub fn new(role: Role, config: Config, now: Instant) -> Self {
         Self {
             streams: BTreeMap::new(),
+            unsent: 0,
             ready: VecDeque::new(),
             incoming: VecDeque::new(),
             refused: VecDeque::new(),
@@ -308,14 +311,18 @@ impl Session {
             .unwrap_or(Err(WriteError::Finished))
     }
 
-    /// How many bytes [`write`](Self::write) takes now. After none, [`Event::Writable`] follows.
+    /// How many bytes to [`write`](Self::write) now. After none, [`Event::Writable`] follows.
+    ///
+    /// A write takes as many even if others write in between. Where much waits in the session, this tells
+    /// of less than it would take: so do many writers that ask not hold more than they need.
     ///
     /// # Errors
     /// As [`write`](Self::write).
     pub fn room(&mut self, stream: StreamId) -> Result<usize, WriteError> {
         // A stream that the peer had closed says so even after the session has ended.
+        let limit = send_limit(self.unsent);
         let room = self
-            .with_stream(stream, |state, _| state.room())
+            .with_stream(stream, |state, _| state.room(limit))
             .unwrap_or(Err(WriteError::Finished))?;
         self.check()?;
         Ok(room)
@@ -520,11 +527,13 @@ impl Session {
         f: impl FnOnce(&mut Stream, &Config) -> R,
     ) -> Option<R> {
         let stream = self.streams.get_mut(&id)?;
+        let before = stream.unsent();
         let result = f(stream, &self.config);
+        self.unsent = self.unsent - before + stream.unsent();
         if stream.take_readable() {
             self.events.push_back(Event::Readable(id));
         }
-        if stream.take_writable() {
+        if stream.take_writable(send_limit(self.unsent)) {
             self.events.push_back(Event::Writable(id));
         }
         if stream.is_over() {

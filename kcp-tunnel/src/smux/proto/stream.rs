@@ -119,10 +119,11 @@ impl Stream {
 
     // What the application does.
 
-    /// Takes as many bytes as there is room for. After none of some, `take_writable` tells of room.
+    /// Takes as many bytes as there is room for, whatever the other streams hold. After none of some,
+    /// `take_writable` tells of room.
     pub(super) fn write(&mut self, data: &[u8], max_frame: usize) -> Result<usize, WriteError> {
         let waiting = self.writer_waiting;
-        let len = data.len().min(self.room()?);
+        let len = data.len().min(self.room(SEND_BUFFER)?);
         self.output.push(&data[..len], max_frame);
         if data.is_empty() {
             self.writer_waiting = waiting;
@@ -130,15 +131,15 @@ impl Stream {
         Ok(len)
     }
 
-    /// Bytes that a write takes now. After none, `take_writable` tells of room.
-    pub(super) fn room(&mut self) -> Result<usize, WriteError> {
+    /// Bytes that a write takes now, if `limit` may wait. After none, `take_writable` tells of room.
+    pub(super) fn room(&mut self, limit: usize) -> Result<usize, WriteError> {
         if self.finished {
             return Err(WriteError::Finished);
         }
         if self.peer_deaf {
             return Err(WriteError::PeerClosed);
         }
-        let room = SEND_BUFFER - self.output.len();
+        let room = limit.saturating_sub(self.output.len());
         self.writer_waiting = room == 0;
         Ok(room)
     }
@@ -282,9 +283,9 @@ impl Stream {
     }
 
     /// Whether the application waits to write, or for FIN to be sent, and can go on; tells only
-    /// once.
-    pub(super) fn take_writable(&mut self) -> bool {
-        let room = self.output.len() <= SEND_BUFFER / 2 || self.peer_deaf;
+    /// once. `limit` bytes may wait.
+    pub(super) fn take_writable(&mut self, limit: usize) -> bool {
+        let room = self.output.len() <= limit / 2 || self.peer_deaf;
         let writable = if self.finished {
             self.is_flushed()
         } else {
@@ -301,6 +302,11 @@ impl Stream {
 
     pub(super) const fn is_peer_finished(&self) -> bool {
         self.peer_finished
+    }
+
+    /// Bytes that wait to be sent.
+    pub(super) const fn unsent(&self) -> usize {
+        self.output.len()
     }
 
     /// Bytes sent so far, modulo 2³².
@@ -328,6 +334,21 @@ impl Stream {
 /// Source: smux `initialPeerWindow`.
 const START_WINDOW: u32 = 262_144;
 
-/// Bytes of a stream that wait to be sent before its writer must wait, too: enough to keep the
-/// transport busy while the writer is woken.
+/// Bytes of a stream that may wait to be sent while those of all streams are `session`: enough to
+/// keep the transport busy while the writer is woken. Of many streams each needs less for that.
+pub(super) const fn send_limit(session: usize) -> usize {
+    if session < CROWDED {
+        SEND_BUFFER
+    } else {
+        CROWDED_SEND_BUFFER
+    }
+}
+
+/// Bytes of a stream that wait to be sent before its writer must wait, too.
 pub(super) const SEND_BUFFER: usize = 64 * 1_024;
+
+/// The same in a session where much waits.
+pub(super) const CROWDED_SEND_BUFFER: usize = 16 * 1_024;
+
+/// Bytes that wait to be sent in a session, from which on that is much.
+pub(super) const CROWDED: usize = 1_024 * 1_024;

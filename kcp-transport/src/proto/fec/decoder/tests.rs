@@ -62,6 +62,19 @@ fn a_packet_in_the_wrong_place_ends_all_repair_until_two_periods_are_confirmed()
 }
 
 #[test]
+fn data_of_a_group_that_lost_too_much_counts_as_short_once_it_is_forgotten() {
+    let packets = groups(3, 1, 6);
+    let mut decoder = decoder(3, 1);
+    // Group 0 keeps one data packet of three, group 1 a data packet and the parity.
+    accept(&mut decoder, without(&packets[..16], &[1, 2, 5, 6]));
+    assert_eq!(decoder.counters().short, 0);
+    accept(&mut decoder, &packets[16..20]);
+    assert_eq!(decoder.counters().short, 1);
+    accept(&mut decoder, &packets[20..]);
+    assert_eq!(decoder.counters().short, 2);
+}
+
+#[test]
 fn a_refused_packet_holds_back_its_group_and_ends_all_repair() {
     let packets = groups(3, 2, 1);
     let mut decoder = decoder(3, 2);

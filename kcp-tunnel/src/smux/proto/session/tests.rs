@@ -1,7 +1,7 @@
 use core::time::Duration;
 
 use super::super::super::config::Version;
-use super::super::stream::SEND_BUFFER;
+use super::super::stream::{CROWDED, CROWDED_SEND_BUFFER, SEND_BUFFER};
 use super::*;
 
 /// What happens when nothing does.
@@ -231,6 +231,34 @@ fn a_v2_writer_stops_at_the_start_window_and_goes_on_as_the_peer_reads() {
     pair.settle();
     assert_eq!(pair.client.events(), [Event::Writable(id)]);
     assert_eq!(pair.server.read(id, usize::MAX).len(), SEND_BUFFER);
+}
+
+#[test]
+fn many_writers_that_wait_hold_less_each_and_all_go_on() {
+    let mut pair = Pair::new(&v1());
+    let ids: Vec<_> = (0..200).map(|_| pair.stream()).collect();
+    let mut held = 0;
+    for &id in &ids {
+        loop {
+            let room = pair.client.room(id).unwrap();
+            if room == 0 {
+                break;
+            }
+            assert_eq!(pair.client.write(id, &vec![1; room]).unwrap(), room);
+            held += room;
+        }
+    }
+    let first = CROWDED / SEND_BUFFER;
+    assert_eq!(held, CROWDED + (200 - first) * CROWDED_SEND_BUFFER);
+    pair.settle();
+    let woken: Vec<_> = ids.iter().map(|&id| Event::Writable(id)).collect();
+    let mut events = pair.client.events();
+    events.sort_by_key(|event| match event {
+        Event::Writable(id) => id.get(),
+        Event::Readable(_) | Event::Incoming | Event::Leaving => 0,
+    });
+    assert_eq!(events, woken);
+    assert_eq!(pair.client.room(ids[0]).unwrap(), SEND_BUFFER);
 }
 
 #[test]
