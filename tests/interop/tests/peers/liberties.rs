@@ -14,6 +14,7 @@ use tokio::io::AsyncWriteExt;
 use crate::cell::{PATIENCE, ROLES, Role};
 use crate::exchange;
 use crate::guard::{moved, while_moving};
+use crate::parity_first::ParityFirst;
 use crate::record;
 use crate::seed::seed;
 
@@ -198,6 +199,63 @@ fn check(snmp: &Snmp, parity: usize, rebuilds: bool) {
     if parity == 0 {
         assert_eq!(snmp.fec_recovered, 0, "{snmp:?}");
     }
+}
+
+/// Not one that kcp-go takes: without a code of its own it spoils the stream of its like (`known.rs`).
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn kcp_go_without_a_code_keeps_our_stream_whole_whatever_comes_first() {
+    let Some(go) = Go::find(Release::Current) else {
+        return;
+    };
+    for (data, parity) in [(10, 3), (3, 1), (20, 10), (2, 2), (1, 1)] {
+        for role in ROLES {
+            let code = Fec::new(data, parity).expect("a code");
+            let config = Config::fast3().fec(code);
+            let seed = seed();
+            let mut options = peer_options(Mode::Sink { bytes: BYTES, seed });
+            options.session.fec = None;
+            options.cipher = GoCipher::new("null", "");
+            options.hello = *role == Role::WeListen;
+            let (stream, mut peer, _link) = match role {
+                Role::WeDial => {
+                    let peer = go.listen(&options).await;
+                    let link = ParityFirst::start(peer.addr()).await;
+                    let stream = Connector::new(config).connect_addr(link.addr()).await;
+                    (stream.expect("opened"), peer, link)
+                }
+                Role::WeListen => {
+                    let mut listener = Listener::bind(LOOPBACK, config).await.expect("bound");
+                    let link = ParityFirst::start(listener.local_addr()).await;
+                    let peer = go.dial(link.addr(), &options).await;
+                    let (stream, _) = listener.accept().await.expect("listening");
+                    (stream, peer, link)
+                }
+            };
+            let sign = moved(stream.info());
+            let (_reader, mut writer) = stream.into_split();
+            let all = async {
+                let write = exchange::write(&mut writer, seed, BYTES, 4_096);
+                write.await.expect("it lives");
+                peer.received().await
+            };
+            let received = while_moving(sign, all).await;
+            let snmp = peer.snmp().await;
+            assert!(received.intact, "{data}/{parity} {role}: {snmp:?}");
+            assert_eq!(snmp.kcp_in_errors, 0, "{data}/{parity} {role}: {snmp:?}");
+            assert_eq!(snmp.fec_errs, 0, "{data}/{parity} {role}: {snmp:?}");
+            assert!(
+                snmp.fec_parity_shards > 0,
+                "{data}/{parity} {role}: {snmp:?}"
+            );
+        }
+    }
+    record::passed(record::Row {
+        peer: record::name(Release::Current),
+        role: "dials, listens",
+        cipher: "null",
+        code: "10/3, 3/1, 20/10, 2/2, 1/1, peer none",
+        what: "parity overtakes the data that it is made of: a peer without a code keeps the stream whole, and learns ours",
+    });
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

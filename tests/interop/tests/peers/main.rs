@@ -16,6 +16,7 @@ mod liberties;
 mod many;
 mod matrix;
 mod oob;
+mod parity_first;
 mod record;
 mod restart;
 mod rpcx;
