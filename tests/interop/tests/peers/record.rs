@@ -148,8 +148,12 @@ Shown by `tests/interop/tests/peers/known.rs`.
   Both ends count checksum errors on a clean path. Resends make up for it.
 - kcp-go 5.6.1 spoils the stream of a peer that sends with other shard counts than its own, or with a code where it has
   none: until it has learned the shape it rebuilds packets that never were, and believes them. Give both ends the same
-  counts; those cells are left out above. kcp-go 5.6.72 is hardly
-  affected: one such stream was spoilt in a soak, under heavy reordering.
+  counts; those cells are left out above.
+- kcp-go 5.6.72 without a code spoils the stream of a kcp-go that has one if a parity packet with an odd number
+  overtakes the first data: it presumes one data and one parity packet until a packet does not fit, and takes such
+  parity for the data before it. It is enough to deliver packets 0 and 11 of 10/3 before all others. Ours does not send
+  such parity before the peer has heard enough (W37a in `wire.md`); shown by
+  `liberties.rs` in the same order of packets.
 - kcp-go 5.4.20, which rpcx has, discards every packet without an FEC header if it has FEC. Ours acknowledges with such
   packets unless told otherwise: set `Config::protect_control` for these peers.
 ";
