@@ -20,5 +20,6 @@ mod parity_first;
 mod record;
 mod restart;
 mod rpcx;
+mod rpcx_encodings;
 mod seed;
 mod soak;
