@@ -310,7 +310,9 @@ impl Config {
         self
     }
 
-    /// Adds parity packets. Default none. The peer learns the counts by itself; equal settings spare it that.
+    /// Adds parity packets. Default none. Give both ends the same counts. A peer with others, or none, learns them by
+    /// itself but repairs nothing until then; a kcp-go with other counts may rebuild wrongly until then if packets
+    /// overtake each other, and kcp-go 5.6.1 with other counts or none spoils the stream in any case.
     pub fn fec(mut self, fec: impl Into<Option<Fec>>) -> Self {
         self.fec = fec.into();
         self

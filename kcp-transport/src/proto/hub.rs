@@ -328,6 +328,7 @@ impl Hub {
                 if known.newest_heard().is_some() && !goes_on(known, &self.sessions) {
                     known.quarantine(now);
                 }
+                known.doubt();
                 path
             }
             None => self.add_path(now, peer),

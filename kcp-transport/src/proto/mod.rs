@@ -10,6 +10,7 @@ mod batch;
 mod chunk;
 pub(crate) mod crypto;
 mod deadlines;
+mod doubt;
 pub(crate) mod fec;
 mod hub;
 #[cfg(feature = "internals")]

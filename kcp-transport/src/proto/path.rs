@@ -36,6 +36,8 @@ pub(crate) struct Path {
     quarantined_until: Option<Time>,
     /// Indices of the sessions with this address.
     pub(crate) sessions: Vec<u32>,
+    /// Whether the peer may take parity with an odd number for something else; see [`Doubt`](super::doubt::Doubt).
+    doubtful: bool,
     duplicates: u8,
     protect_control: bool,
     packets_sent: u64,
@@ -50,17 +52,44 @@ impl Path {
         config: &Config,
         first: u32,
     ) -> Self {
-        Self {
+        let mut path = Self {
             addr,
             layout,
             decoder: code.clone().map(|code| Decoder::new(Some(code))),
             encoder: code.map(|code| Encoder::starting_at(code, first)),
             quarantined_until: None,
             sessions: Vec::new(),
+            doubtful: false,
             duplicates: config.duplicates,
             protect_control: config.protect_control,
             packets_sent: 0,
             bytes_sent: 0,
+        };
+        path.set_doubtful(path.encoder.is_some());
+        path
+    }
+
+    /// Whether parity with odd numbers is left out, because it might harm a peer without a code.
+    pub(crate) fn is_doubtful(&self) -> bool {
+        self.doubtful
+    }
+
+    /// The peer has a code of its own, or has heard enough of ours.
+    pub(crate) fn trust(&mut self) {
+        if self.doubtful {
+            self.set_doubtful(false);
+        }
+    }
+
+    /// Another conversation begins at this address. Unless the peer has a code, its decoder may be a new one.
+    pub(crate) fn doubt(&mut self) {
+        self.set_doubtful(self.encoder.is_some() && self.newest_heard().is_none());
+    }
+
+    fn set_doubtful(&mut self, doubtful: bool) {
+        self.doubtful = doubtful;
+        if let Some(encoder) = &mut self.encoder {
+            encoder.set_even_only(doubtful);
         }
     }
 

@@ -12,6 +12,7 @@ use super::arq::sender::{Envelope, MAX_FRAGMENTS, Sender, Settings};
 use super::arq::seq::{Seq, TransmissionId};
 use super::batch::PacketBatch;
 use super::chunk::{Chunk, Pool};
+use super::doubt::Doubt;
 use super::layout::PacketWriter;
 use super::path::Path;
 use crate::config::Config;
@@ -98,6 +99,7 @@ pub(crate) struct Session {
     oob_out: VecDeque<Vec<u8>>,
     oob_in: VecDeque<Vec<u8>>,
     linger: Duration,
+    doubt: Doubt,
     notices: Notices,
     stats: SessionStats,
 }
@@ -141,6 +143,7 @@ impl Session {
             oob_out: VecDeque::new(),
             oob_in: VecDeque::new(),
             linger: config.linger,
+            doubt: Doubt::default(),
             notices: Notices::default(),
             stats: SessionStats::default(),
         }
@@ -307,6 +310,9 @@ impl Session {
 
     /// Builds packets until nothing more may leave or the batch is full.
     pub(crate) fn transmit(&mut self, now: Time, path: &mut Path, batch: &mut PacketBatch) {
+        if path.is_doubtful() && self.doubt.is_over(self.sender.una()) {
+            path.trust();
+        }
         while !batch.is_full() {
             if let Some(data) = self.oob_out.pop_front() {
                 path.send_oob(batch, self.conv, &data);
@@ -322,6 +328,9 @@ impl Session {
                 self.sender.spend(sent);
                 if sent == 0 {
                     break;
+                }
+                if path.is_doubtful() {
+                    self.doubt.handle_sent(self.sender.next());
                 }
             } else if self.wants_control(now) {
                 let envelope = self.envelope();

@@ -391,6 +391,11 @@ impl Sender {
         self.una
     }
 
+    /// The number of the next new segment.
+    pub(crate) fn next(&self) -> Seq {
+        self.next
+    }
+
     /// Whether `una` may come from an honest peer: it lies within what was ever sent and not yet passed, or before.
     pub(crate) fn is_plausible_una(&self, una: Seq) -> bool {
         !self.next.precedes(una)

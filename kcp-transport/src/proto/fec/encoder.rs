@@ -7,6 +7,7 @@ use super::header::{HEADER, Kind, MAX_PACKET, SHARD, write};
 use super::rows::Rows;
 use super::{Code, Fec};
 use crate::proto::Time;
+use core::iter::StepBy;
 use core::ops::Range;
 use core::time::Duration;
 use std::sync::Arc;
@@ -25,8 +26,10 @@ pub(crate) struct Encoder {
     limit: usize,
     /// Parity packets of the open group.
     parity: usize,
+    /// Whether parity packets with odd numbers are left out.
+    even_only: bool,
     /// Numbers of the parity packets of the complete group that are still to be sent.
-    due: Range<u32>,
+    due: StepBy<Range<u32>>,
 }
 
 impl Encoder {
@@ -44,7 +47,8 @@ impl Encoder {
             rows: Rows::new(),
             limit: code.shape().parity(),
             parity: 0,
-            due: 0..0,
+            even_only: false,
+            due: none(),
             code,
         }
     }
@@ -71,7 +75,7 @@ impl Encoder {
         self.rows.add(coefficients, &packet[SHARD..]);
         self.collected += 1;
         self.next += 1;
-        self.due = 0..0;
+        self.due = none();
         if usize::from(self.collected) == self.shape().data() {
             self.finish_group(now);
         }
@@ -100,6 +104,13 @@ impl Encoder {
         self.limit = limit.min(self.shape().parity());
     }
 
+    /// Leaves out parity packets with odd numbers, or no longer. The numbering goes on as if they were sent.
+    ///
+    /// Of one data packet all parity is the same again, so nothing can be made of it that was not sent.
+    pub(crate) fn set_even_only(&mut self, enabled: bool) {
+        self.even_only = enabled && self.shape().data() > 1;
+    }
+
     /// The number with which the next group begins.
     pub(crate) fn next_group(&self) -> u32 {
         if self.collected == 0 {
@@ -112,7 +123,7 @@ impl Encoder {
 
     /// Gives memory back unless a group is open or parity is due.
     pub(crate) fn shrink(&mut self) {
-        if self.collected == 0 && self.due.is_empty() {
+        if self.collected == 0 && self.due.len() == 0 {
             self.rows.shrink();
         }
     }
@@ -134,7 +145,12 @@ impl Encoder {
     fn finish_group(&mut self, now: Time) {
         let prompt = |last| now.since(last) < MAX_PARITY_DELAY;
         if self.last.is_some_and(prompt) {
-            self.due = self.next..self.next + self.parity as u32;
+            let end = self.next + self.parity as u32;
+            self.due = if self.even_only {
+                (self.next.next_multiple_of(2)..end).step_by(2)
+            } else {
+                (self.next..end).step_by(1)
+            };
         }
         self.collected = 0;
         self.next += self.shape().parity() as u32;
@@ -142,6 +158,11 @@ impl Encoder {
             self.next = 0;
         }
     }
+}
+
+/// Numbers of no packets.
+fn none() -> StepBy<Range<u32>> {
+    (0..0).step_by(1)
 }
 
 /// Time between the last two data packets of a group from which on its parity is not sent: the sender has paused, and

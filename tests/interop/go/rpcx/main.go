@@ -27,6 +27,7 @@ import (
 type options struct {
 	role, addr, codec string
 	calls             int
+	one               bool
 	timeout           time.Duration
 }
 
@@ -36,6 +37,7 @@ func parse() options {
 	flag.StringVar(&o.addr, "addr", "127.0.0.1:0", "where to listen, or whom to dial")
 	flag.StringVar(&o.codec, "codec", "json", "call: json, protobuf or msgpack")
 	flag.IntVar(&o.calls, "calls", 100, "call: how many calls of each kind")
+	flag.BoolVar(&o.one, "one", false, "call: over one connection only, so without a heartbeat over another")
 	flag.DurationVar(&o.timeout, "timeout", time.Minute, "end of this process")
 	flag.Parse()
 	return o
@@ -122,7 +124,9 @@ func call(o *options) {
 		}
 	}
 	check(arith.Close())
-	heartbeat(o)
+	if !o.one {
+		heartbeat(o)
+	}
 	report(map[string]any{"event": "called", "calls": o.calls})
 }
 

@@ -59,12 +59,35 @@ impl RpcxPeer {
         calls: usize,
         timeout: Duration,
     ) -> Self {
-        let arguments = [
-            "-role=call".into(),
+        Self::start(program, server, codec, calls, timeout, &[])
+    }
+
+    /// As [`call`](Self::call), but without the heartbeat that it sends over a connection of its own.
+    pub fn call_over_one_connection(
+        program: &Path,
+        server: SocketAddr,
+        codec: RpcxCodec,
+        calls: usize,
+        timeout: Duration,
+    ) -> Self {
+        Self::start(program, server, codec, calls, timeout, &["-one"])
+    }
+
+    fn start(
+        program: &Path,
+        server: SocketAddr,
+        codec: RpcxCodec,
+        calls: usize,
+        timeout: Duration,
+        more: &[&str],
+    ) -> Self {
+        let mut arguments = vec![
+            "-role=call".to_owned(),
             format!("-addr={server}"),
             codec.flag().into(),
             format!("-calls={calls}"),
         ];
+        arguments.extend(more.iter().map(|&argument| argument.to_owned()));
         Self(Process::start(program, &arguments, timeout))
     }
 

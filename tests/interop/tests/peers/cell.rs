@@ -69,6 +69,7 @@ pub(crate) const PATHS: &[Option<&str>] = &[
     Some("delay=3ms duplicate=20%"),
     Some("delay=3ms corrupt=5%"),
     Some("delay=5ms jitter=5ms jitter-order=mix loss=5% duplicate=5% corrupt=2%"),
+    Some("delay=3ms jitter=3ms jitter-order=mix loss=20% duplicate=5% corrupt=2%"),
 ];
 
 /// Which way the stream flows.

@@ -9,6 +9,8 @@ use kcp_transport::Connector;
 use netlab::link::LinkConfig;
 use netlab::relay::Relay;
 
+use crate::parity_first::ParityFirst;
+
 /// A race has to be lost for a fault to show.
 const ROUNDS: u64 = 10;
 
@@ -79,6 +81,32 @@ async fn the_old_kcp_go_spoils_streams_of_a_peer_with_another_code() {
         }
     }
     panic!("the fault is gone: so should be what is made of it");
+}
+
+/// With no code of its own it presumes one of a data packet and a parity packet until a packet does not fit. Odd parity
+/// fits: it is believed to be the packet that was lost, and its segment number is the sum of those it was made of.
+#[tokio::test]
+async fn kcp_go_without_a_code_takes_parity_that_comes_first_for_data() {
+    let Some(go) = Go::find(Release::Current) else {
+        return;
+    };
+    let (bytes, seed) = (20_000, 1);
+    let mut listener = go.listen(&options(Mode::Sink { bytes, seed })).await;
+    let link = ParityFirst::start(listener.addr()).await;
+    let mode = Mode::Source {
+        bytes,
+        seed,
+        chunk: bytes,
+    };
+    let mut options = options(mode);
+    options.session.fec = FecParams::new(10, 3);
+    let _dialler = go.dial(link.addr(), &options).await;
+    let received = listener.received().await;
+    assert!(
+        !received.intact,
+        "the fault is gone: so should be what is made of it"
+    );
+    assert_eq!(listener.snmp().await.fec_recovered, 1);
 }
 
 /// With a code of its own it takes data packets and parity, and counts everything else as an error. A probe is a packet of

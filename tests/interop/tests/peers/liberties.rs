@@ -14,6 +14,7 @@ use tokio::io::AsyncWriteExt;
 use crate::cell::{PATIENCE, ROLES, Role};
 use crate::exchange;
 use crate::guard::{moved, while_moving};
+use crate::parity_first::ParityFirst;
 use crate::record;
 use crate::seed::seed;
 
@@ -39,6 +40,10 @@ const ROUND_TRIP: u32 = 100;
 
 /// Sparse calls.
 const CALLS: usize = 60;
+
+/// A busy machine makes round trips longer than the link does, so one of these must go well. An estimate that our
+/// acknowledgements spoil is seconds, every time.
+const ATTEMPTS: u64 = 3;
 
 /// Calls after which an estimate has forgotten how it began.
 const SETTLED: usize = 5;
@@ -200,13 +205,84 @@ fn check(snmp: &Snmp, parity: usize, rebuilds: bool) {
     }
 }
 
+/// Not one that kcp-go takes: without a code of its own it spoils the stream of its like (`known.rs`).
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn kcp_go_without_a_code_keeps_our_stream_whole_whatever_comes_first() {
+    let Some(go) = Go::find(Release::Current) else {
+        return;
+    };
+    for (data, parity) in [(10, 3), (3, 1), (20, 10), (2, 2), (1, 1)] {
+        for role in ROLES {
+            let code = Fec::new(data, parity).expect("a code");
+            let config = Config::fast3().fec(code);
+            let seed = seed();
+            let mut options = peer_options(Mode::Sink { bytes: BYTES, seed });
+            options.session.fec = None;
+            options.cipher = GoCipher::new("null", "");
+            options.hello = *role == Role::WeListen;
+            let (stream, mut peer, _link) = match role {
+                Role::WeDial => {
+                    let peer = go.listen(&options).await;
+                    let link = ParityFirst::start(peer.addr()).await;
+                    let stream = Connector::new(config).connect_addr(link.addr()).await;
+                    (stream.expect("opened"), peer, link)
+                }
+                Role::WeListen => {
+                    let mut listener = Listener::bind(LOOPBACK, config).await.expect("bound");
+                    let link = ParityFirst::start(listener.local_addr()).await;
+                    let peer = go.dial(link.addr(), &options).await;
+                    let (stream, _) = listener.accept().await.expect("listening");
+                    (stream, peer, link)
+                }
+            };
+            let sign = moved(stream.info());
+            let (_reader, mut writer) = stream.into_split();
+            let all = async {
+                let write = exchange::write(&mut writer, seed, BYTES, 4_096);
+                write.await.expect("it lives");
+                peer.received().await
+            };
+            let received = while_moving(sign, all).await;
+            let snmp = peer.snmp().await;
+            assert!(received.intact, "{data}/{parity} {role}: {snmp:?}");
+            assert_eq!(snmp.kcp_in_errors, 0, "{data}/{parity} {role}: {snmp:?}");
+            assert_eq!(snmp.fec_errs, 0, "{data}/{parity} {role}: {snmp:?}");
+            assert!(
+                snmp.fec_parity_shards > 0,
+                "{data}/{parity} {role}: {snmp:?}"
+            );
+        }
+    }
+    record::passed(record::Row {
+        peer: record::name(Release::Current),
+        role: "dials, listens",
+        cipher: "null",
+        code: "10/3, 3/1, 20/10, 2/2, 1/1, peer none",
+        what: "parity overtakes the data that it is made of: a peer without a code keeps the stream whole, and learns ours",
+    });
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn sparse_calls_of_kcp_go_do_not_spoil_its_round_trip() {
     let Some(go) = Go::find(Release::Current) else {
         return;
     };
+    let mut tried = Vec::new();
+    for attempt in 0..ATTEMPTS {
+        let rtos = rtos_of_a_dialler(go, attempt).await;
+        assert_eq!(rtos.len(), CALLS);
+        if are_near_the_round_trip(&rtos) {
+            passed("listens");
+            return;
+        }
+        tried.push(rtos);
+    }
+    panic!("{tried:?}");
+}
+
+async fn rtos_of_a_dialler(go: Go, attempt: u64) -> Vec<u32> {
     let mut listener = Listener::bind(LOOPBACK, config()).await.expect("bound");
-    let relay = sparse_link(listener.local_addr());
+    let relay = sparse_link(listener.local_addr(), attempt);
     let mode = Mode::Sparse {
         count: CALLS,
         chunk: 64,
@@ -225,10 +301,7 @@ async fn sparse_calls_of_kcp_go_do_not_spoil_its_round_trip() {
             }
         }
     };
-    let replies = while_moving(sign, all).await;
-    assert_eq!(replies.rtos.len(), CALLS);
-    check_rtos(&replies.rtos);
-    passed("listens");
+    while_moving(sign, all).await.rtos
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -236,8 +309,21 @@ async fn sparse_calls_of_ours_do_not_spoil_the_round_trip_of_kcp_go() {
     let Some(go) = Go::find(Release::Current) else {
         return;
     };
+    let mut tried = Vec::new();
+    for attempt in 0..ATTEMPTS {
+        let rtos = rtos_of_a_listener(go, attempt).await;
+        if are_near_the_round_trip(&rtos) {
+            passed("dials");
+            return;
+        }
+        tried.push(rtos);
+    }
+    panic!("{tried:?}");
+}
+
+async fn rtos_of_a_listener(go: Go, attempt: u64) -> Vec<u32> {
     let mut peer = go.listen(&peer_options(Mode::Echo)).await;
-    let relay = sparse_link(peer.addr());
+    let relay = sparse_link(peer.addr(), attempt);
     let stream = Connector::new(config())
         .connect_addr(relay.local_addr())
         .await;
@@ -257,23 +343,21 @@ async fn sparse_calls_of_ours_do_not_spoil_the_round_trip_of_kcp_go() {
         }
     };
     while_moving(sign, all).await;
-    check_rtos(&rtos);
-    passed("dials");
+    rtos
 }
 
 /// The first sample alone makes three round trips of it, by the rule that every KCP has.
-fn check_rtos(rtos: &[u32]) {
+fn are_near_the_round_trip(rtos: &[u32]) -> bool {
     let highest = rtos.iter().max().copied();
-    assert!(highest < Some(4 * ROUND_TRIP), "{rtos:?}");
     let settled = rtos[SETTLED..].iter().max().copied();
-    assert!(settled < Some(3 * ROUND_TRIP), "{rtos:?}");
+    highest < Some(4 * ROUND_TRIP) && settled < Some(3 * ROUND_TRIP)
 }
 
-fn sparse_link(server: SocketAddr) -> Relay {
+fn sparse_link(server: SocketAddr, attempt: u64) -> Relay {
     link(
         server,
         &format!("delay={}ms loss=20%", ROUND_TRIP / 2),
-        seed(),
+        seed().wrapping_mul(ATTEMPTS) + attempt,
     )
 }
 

@@ -128,7 +128,10 @@ own. Written by a run of all of them, on a machine with Go:
 
 `KCP_INTEROP_SEED` changes whatever is random: losses, bytes, and which choices meet. Without Go these tests say so and
 pass; what real peers once said is then still checked, out of `tests/interop/vectors/conversations`. A longer run is
-`cargo test -p interop --test peers soak -- --ignored --nocapture`, for `KCP_INTEROP_SOAK_MINUTES` (30).
+`cargo test -p interop --test peers soak -- --ignored --nocapture`, for `KCP_INTEROP_SOAK_MINUTES` (30). One of 30
+minutes with seed 2026, in a debug build on two cores beside other work, held 23,913 conversations and one session as
+long as all of them, checked every one of 50,829 MiB, and had peers come back on their port 10,515 times; memory stayed
+between 133 and 152 MiB.
 
 Every cell of the tables is at least three conversations, each with other losses, in which every byte is compared at
 both ends, and neither end counts a malformed packet, an impossible repair or, where the path does not damage packets,
@@ -148,8 +151,12 @@ Shown by `tests/interop/tests/peers/known.rs`.
   Both ends count checksum errors on a clean path. Resends make up for it.
 - kcp-go 5.6.1 spoils the stream of a peer that sends with other shard counts than its own, or with a code where it has
   none: until it has learned the shape it rebuilds packets that never were, and believes them. Give both ends the same
-  counts; those cells are left out above. kcp-go 5.6.72 is hardly
-  affected: one such stream was spoilt in a soak, under heavy reordering.
+  counts; those cells are left out above.
+- kcp-go 5.6.72 without a code spoils the stream of a kcp-go that has one if a parity packet with an odd number
+  overtakes the first data: it presumes one data and one parity packet until a packet does not fit, and takes such
+  parity for the data before it. It is enough to deliver packets 0 and 11 of 10/3 before all others. Ours does not send
+  such parity before the peer has heard enough (W37a in `wire.md`), which `liberties.rs` shows in the same order of
+  packets.
 - kcp-go 5.4.20, which rpcx has, discards every packet without an FEC header if it has FEC. Ours acknowledges with such
   packets unless told otherwise: set `Config::protect_control` for these peers.
 ";

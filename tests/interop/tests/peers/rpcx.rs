@@ -18,7 +18,7 @@ use crate::record;
 use crate::seed::seed;
 
 /// Calls of each kind.
-const CALLS: i64 = 200;
+pub(crate) const CALLS: i64 = 200;
 
 const PATH: &str = "delay=3ms loss=5%";
 
@@ -44,17 +44,17 @@ struct Text {
     text: String,
 }
 
-fn settings() -> Config {
+pub(crate) fn settings() -> Config {
     let cipher = cipher("aes", "rpcx-key", "rpcx-salt").expect("a cipher");
     config(cipher).expect("a code")
 }
 
-fn link(server: SocketAddr) -> Relay {
+pub(crate) fn link(server: SocketAddr) -> Relay {
     let link: netlab::link::LinkConfig = PATH.parse().expect("a link");
     Relay::start(server, link.clone(), link, seed()).expect("started")
 }
 
-fn passed(role: &'static str, what: &'static str) {
+pub(crate) fn passed(role: &'static str, what: &'static str) {
     record::passed(record::Row {
         peer: "rpcx 1.8.31, kcp-go 5.4.20",
         role,
@@ -200,13 +200,33 @@ async fn an_rpcx_client_calls_our_server() {
     let Some(program) = RpcxPeer::find() else {
         return;
     };
-    let noted = Arc::new(AtomicI64::new(0));
-    let sum = Arc::clone(&noted);
     let called = Arc::new(AtomicU64::new(0));
-    let count = Arc::clone(&called);
-    let registry = Registry::new()
+    let registry = arith(Registry::new(), Arc::clone(&called), Arc::default());
+    let listener = Listener::bind(LOOPBACK, settings()).await.expect("bound");
+    let relay = link(listener.local_addr());
+    let server = tokio::spawn(Server::new(Arc::new(registry)).serve(listener));
+    let calls = CALLS as usize;
+    let addr = relay.local_addr();
+    let mut peer = RpcxPeer::call(program, addr, RpcxCodec::Json, calls, PATIENCE);
+    while_moving(|| called.load(Ordering::Relaxed), peer.called()).await;
+    assert_eq!(called.load(Ordering::Relaxed), CALLS as u64);
+    server.abort();
+    passed(
+        "serves",
+        "calls in JSON, errors, metadata, one-way calls, heartbeats, at 5 % loss",
+    );
+}
+
+/// The service of `go/rpcx/arith.go`, which counts products and adds up what is noted.
+pub(crate) fn arith(
+    registry: Registry,
+    products: Arc<AtomicU64>,
+    noted: Arc<AtomicI64>,
+) -> Registry {
+    let sum = Arc::clone(&noted);
+    registry
         .method("Arith", "Mul", move |Operands { a, b }, _| {
-            count.fetch_add(1, Ordering::Relaxed);
+            products.fetch_add(1, Ordering::Relaxed);
             async move { Ok(Number { c: a * b }) }
         })
         .method("Arith", "Div", async |Operands { a, b }, _| {
@@ -228,18 +248,5 @@ async fn an_rpcx_client_calls_our_server() {
         .method("Arith", "Noted", move |_: Operands, _| {
             let c = sum.load(Ordering::Relaxed);
             async move { Ok(Number { c }) }
-        });
-    let listener = Listener::bind(LOOPBACK, settings()).await.expect("bound");
-    let relay = link(listener.local_addr());
-    let server = tokio::spawn(Server::new(Arc::new(registry)).serve(listener));
-    let calls = CALLS as usize;
-    let addr = relay.local_addr();
-    let mut peer = RpcxPeer::call(program, addr, RpcxCodec::Json, calls, PATIENCE);
-    while_moving(|| called.load(Ordering::Relaxed), peer.called()).await;
-    assert_eq!(called.load(Ordering::Relaxed), CALLS as u64);
-    server.abort();
-    passed(
-        "serves",
-        "calls in JSON, errors, metadata, one-way calls, heartbeats, at 5 % loss",
-    );
+        })
 }

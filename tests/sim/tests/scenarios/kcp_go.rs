@@ -110,6 +110,39 @@ fn bulk_both_ways_arrives_whatever_is_lost() {
     }
 }
 
+/// Until a packet does not fit, kcp-go without a code presumes 1/1, and takes odd parity for the data that was lost.
+#[test]
+fn parity_that_overtakes_data_does_not_harm_a_peer_without_a_code() {
+    for seed in Seed::range(200) {
+        let mut sim = Sim::new(seed, link("delay=5ms jitter=5ms jitter-order=mix"));
+        let (client, server, _) = dial(&mut sim, ours(Some((10, 3))), model(None));
+        sim.transfer(client, server, 50_000);
+        assert!(sim.run_until_done(secs(30)).is_some(), "{seed:?}");
+        let snmp = sim.model_session(server).snmp();
+        assert_eq!(snmp.fec_recovered, 0, "{seed:?}: {snmp:?}");
+    }
+}
+
+#[test]
+fn a_peer_gets_all_parity_once_it_has_acknowledged_enough_or_shown_a_code() {
+    for (theirs, back) in [(None, 0), (Some((10, 3)), 20_000)] {
+        let mut sim = Sim::new(Seed::from_env_or(1), link("delay=20ms"));
+        let (client, server) = sim.pair(ours(Some((10, 3))), ours(theirs));
+        sim.transfer(server, client, back);
+        sim.transfer(client, server, 60_000);
+        assert!(sim.run_until_done(secs(30)).is_some());
+        let before = sim.stats(server).fec_parity_received;
+        sim.transfer(client, server, 1 << 20);
+        assert!(sim.run_until_done(secs(30)).is_some());
+        let stats = sim.stats(server);
+        // A mebibyte takes more than 70 groups.
+        assert!(
+            stats.fec_parity_received - before >= 3 * 70,
+            "{theirs:?}: {stats:?}"
+        );
+    }
+}
+
 /// After a full window kcp-go tells of a reopened one only with its next flush, and that packet may be lost.
 #[test]
 fn a_window_that_kcp_go_closed_reopens() {

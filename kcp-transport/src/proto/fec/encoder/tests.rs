@@ -32,6 +32,29 @@ fn a_limit_holds_from_the_next_group_on() {
 }
 
 #[test]
+fn odd_parity_is_left_out_but_not_its_numbers() {
+    let mut full = encoder(3, 4);
+    let mut even = encoder(3, 4);
+    even.set_even_only(true);
+    let mut both = || [send(&mut full, PAYLOADS), send(&mut even, PAYLOADS)];
+    let is_sent = |packet: &&Vec<u8>| ![3, 5, 11, 13].contains(&seqid(packet));
+    for _ in 0..2 {
+        let [full, even] = both();
+        assert!(even.iter().eq(full.iter().filter(is_sent)));
+    }
+    even.set_even_only(false);
+    assert_eq!(send(&mut even, PAYLOADS), send(&mut full, PAYLOADS));
+}
+
+#[test]
+fn parity_of_a_lone_packet_goes_out_in_full() {
+    let mut encoder = encoder(1, 3);
+    encoder.set_even_only(true);
+    send(&mut encoder, [&b"the first packet gets no parity"[..]]);
+    assert_eq!(send(&mut encoder, [&b"the second"[..]]).len(), 1 + 3);
+}
+
+#[test]
 fn parity_that_is_not_taken_is_left_out() {
     let mut encoder = encoder(2, 2);
     send(&mut encoder, [&b"a"[..]]);

@@ -7,6 +7,7 @@ mod format;
 mod machine;
 mod recorder;
 mod replay;
+mod served;
 
 use kcp_transport::Bare;
 use std::net::{Ipv4Addr, SocketAddr};

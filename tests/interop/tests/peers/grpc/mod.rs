@@ -21,7 +21,7 @@ use crate::guard::while_moving;
 use crate::record;
 use crate::seed::seed;
 pub(crate) use calls::call_all;
-use service::BytesService;
+pub(crate) use service::BytesService;
 
 const PASSPHRASE: &str = "a passphrase";
 

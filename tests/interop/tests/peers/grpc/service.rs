@@ -27,7 +27,7 @@ pub(super) const TRACE: &str = "x-trace";
 
 /// Answers calls, and counts them.
 #[derive(Clone, Debug, Default)]
-pub(super) struct BytesService {
+pub(crate) struct BytesService {
     pub(super) calls: Arc<AtomicU64>,
 }
 
