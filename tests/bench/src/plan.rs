@@ -180,7 +180,8 @@ pub(crate) fn settings(link: Link, transport: Transport, threads: u16) -> Settin
             threads,
         },
         Link::Emulated { .. } => Settings {
-            window: 1_024,
+            // Four times what the path holds: a window of once that stands still while a loss is being repaired.
+            window: 4_096,
             bandwidth: LINK_BANDWIDTH,
             ack_no_delay: true,
             threads,
