@@ -8,7 +8,7 @@
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
@@ -455,9 +455,16 @@ impl<S: DatagramSocket + Unpin> Future for Driver<S> {
                 }
             }
         }
-        cx.waker().wake_by_ref();
+        step_back(cx);
         Poll::Pending
     }
+}
+
+/// Has the task polled again once every other that is ready has run, and whatever these woke: `wake_by_ref` would have
+/// it polled between them, and a runtime's main future not at all.
+fn step_back(cx: &mut Context<'_>) {
+    let yielding = pin!(tokio::task::yield_now());
+    let _ = yielding.poll(cx);
 }
 
 impl<S> Drop for Driver<S> {

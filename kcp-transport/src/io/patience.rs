@@ -6,10 +6,10 @@ use std::time::Duration;
 use crate::proto::Time;
 
 /// A wait up to this long is better spent looking. To put a processor to sleep and wake it again takes about as long.
-const SHORT: Duration = Duration::from_micros(50);
+const SHORT: Duration = Duration::from_micros(100);
 
 /// Looks in vain after which a wait counts as long: a clock may stand still.
-const MAX_LOOKS: u32 = 128;
+const MAX_LOOKS: u32 = 256;
 
 /// Short waits in a row after which the next one is expected to be short, too.
 const MIN_STREAK: u32 = 8;

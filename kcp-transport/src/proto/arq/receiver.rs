@@ -13,6 +13,10 @@ use crate::stats::SessionStats;
 /// Fragments of one message at most: the header counts down to 0 in one byte.
 const MAX_FRAGMENTS: usize = 256;
 
+/// Full segments after which an acknowledgement does not wait: what a fast path delivers within the longest wait anyway.
+/// Fewer are often all there is of a request or a response, and ride with the answer.
+const URGENT_SEGMENTS: usize = 10;
+
 /// An acknowledgement owed to the peer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Ack {
@@ -154,7 +158,7 @@ impl Receiver {
                     || !covered
                     || closed_gap
                     || self.waiting > 0
-                    || self.unacked_bytes >= 2 * self.mss;
+                    || self.unacked_bytes >= URGENT_SEGMENTS * self.mss;
             }
             // A rebuilt segment may be seconds old. kcp-go takes every acknowledgement for a round trip, so it gets
             // none for what `una` tells anyway, and otherwise the number of the newest arrival.
