@@ -41,8 +41,8 @@ async fn answer(stream: &mut Halves) -> io::Result<()> {
                     result = reader.read(&mut more) => return result.map(|_| ()),
                 }
             }
-            Some((Kind::Echo, _)) => {
-                let mut buffer = vec![0; CHUNK];
+            Some((Kind::Echo, size)) => {
+                let mut buffer = vec![0; size.clamp(1, CHUNK)];
                 loop {
                     let read = reader.read(&mut buffer).await?;
                     if read == 0 {

@@ -8,14 +8,15 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::calls::{all, connected};
-use super::{Caller, Scatter, Tally};
+use super::{CONNECT_PATIENCE, Caller, Scatter, Tally, within};
+use crate::client::{Client, Echo};
 use crate::model::Outcome;
 use crate::work::SMALL;
 
-/// Holds so many connections; if `active`, each makes a call twice a second.
+/// Holds so many connections; if `active`, each exchanges messages twice a second.
 pub(super) async fn hold(caller: &Caller<'_>, count: usize, active: bool) -> io::Result<Outcome> {
-    let clients: Vec<_> = stream::iter(0..count)
-        .map(|_| connected(caller))
+    let connections: Vec<_> = stream::iter(0..count)
+        .map(|_| Connection::open(caller, active))
         .buffer_unordered(AT_ONCE)
         .try_collect()
         .await?;
@@ -25,18 +26,19 @@ pub(super) async fn hold(caller: &Caller<'_>, count: usize, active: bool) -> io:
     let mut held = Vec::new();
     let mut tasks = JoinSet::new();
     let mut scatter = Scatter::new(1);
-    for client in clients {
-        if !active {
+    for connection in connections {
+        let Connection { client, echo } = connection;
+        let Some(mut echo) = echo else {
             held.push(client);
             continue;
-        }
+        };
         let mut next = Instant::now() + PERIOD.mul_f64(scatter.unit());
         tasks.spawn(async move {
             let mut tally = Tally::default();
             while next < until {
                 sleep_until(next).await;
                 let begun = Instant::now();
-                let result = timeout(patience, client.call(SMALL)).await.ok();
+                let result = timeout(patience, echo.round()).await.ok();
                 let lost = !matches!(result, Some(Ok(())));
                 if begun >= start || lost {
                     tally.count(begun, result);
@@ -48,6 +50,7 @@ pub(super) async fn hold(caller: &Caller<'_>, count: usize, active: bool) -> io:
             }
             // The connection stays until its time is over.
             sleep_until(until + GRACE).await;
+            drop(client);
             tally
         });
     }
@@ -60,13 +63,38 @@ pub(super) async fn hold(caller: &Caller<'_>, count: usize, active: bool) -> io:
     Ok(outcome)
 }
 
+struct Connection {
+    client: Box<dyn Client>,
+    /// Its one stream, if it is active: what calls go through otherwise is made for many at a time.
+    echo: Option<Box<dyn Echo>>,
+}
+
+impl Connection {
+    async fn open(caller: &Caller<'_>, active: bool) -> io::Result<Self> {
+        if !active {
+            let client = connected(caller).await?;
+            return Ok(Self { client, echo: None });
+        }
+        let connect = async {
+            let client = caller.transport.connect(caller.server).await?;
+            let mut echo = client.echo(SMALL).await?;
+            echo.round().await?;
+            Ok(Self {
+                client,
+                echo: Some(echo),
+            })
+        };
+        within(CONNECT_PATIENCE, "connecting", connect).await
+    }
+}
+
 /// Connections that are being made at a time.
 const AT_ONCE: usize = 64;
 
 /// How long connections are left alone before they are measured, at least: buffers are given back by then.
 const SETTLE: Duration = Duration::from_secs(2);
 
-/// From a call of a connection to its next.
+/// From an exchange of a connection to its next.
 const PERIOD: Duration = Duration::from_millis(500);
 
 /// How long connections stay after the end, while others look at the memory they take.
