@@ -2,18 +2,18 @@
 //!
 //! Belongs to the hub, which files it anew after every change.
 
+mod packets;
+
 use core::time::Duration;
 use std::collections::VecDeque;
 
 use super::Time;
 use super::arq::receiver::{Ack, Origin, Reading, Receiver};
-use super::arq::segment::{Command, HEADER_LEN, Header, Malformed, Segments, tiles_exactly};
-use super::arq::sender::{Envelope, MAX_FRAGMENTS, Sender, Settings};
-use super::arq::seq::{Seq, TransmissionId};
-use super::batch::PacketBatch;
+use super::arq::segment::{Command, HEADER_LEN, Malformed, Segments, tiles_exactly};
+use super::arq::sender::{MAX_FRAGMENTS, Sender, Settings};
+use super::arq::seq::Seq;
 use super::chunk::{Chunk, Pool};
 use super::doubt::Doubt;
-use super::layout::PacketWriter;
 use super::path::Path;
 use crate::config::Config;
 use crate::error::SessionError;
@@ -303,47 +303,6 @@ impl Session {
         times.into_iter().flatten().min()
     }
 
-    /// Whether a packet should leave now.
-    pub(crate) fn wants_transmit(&mut self, now: Time) -> bool {
-        self.wants_control(now) || !self.oob_out.is_empty() || self.sender.wants_transmit(now)
-    }
-
-    /// Builds packets until nothing more may leave or the batch is full.
-    pub(crate) fn transmit(&mut self, now: Time, path: &mut Path, batch: &mut PacketBatch) {
-        if path.is_doubtful() && self.doubt.is_over(self.sender.una()) {
-            path.trust();
-        }
-        while !batch.is_full() {
-            if let Some(data) = self.oob_out.pop_front() {
-                path.send_oob(batch, self.conv, &data);
-            } else if self.sender.wants_transmit(now) {
-                let envelope = self.envelope();
-                let longest = self.sender.next_len(now);
-                let sent = path.send_protected(now, batch, longest, |packet| {
-                    self.sender.fill(now, envelope, packet, &mut self.stats);
-                    if packet.len() > 0 && !self.sender.wants_transmit(now) {
-                        self.write_control(envelope, packet);
-                    }
-                });
-                self.sender.spend(sent);
-                if sent == 0 {
-                    break;
-                }
-                if path.is_doubtful() {
-                    self.doubt.handle_sent(self.sender.next());
-                }
-            } else if self.wants_control(now) {
-                let envelope = self.envelope();
-                path.send_control(now, batch, |packet| self.write_control(envelope, packet));
-            } else {
-                break;
-            }
-            self.touch(now);
-        }
-        self.sender.end_burst(now);
-        self.update_writable();
-    }
-
     /// Queues bytes of the application; none are ignored, since nobody could read an empty message.
     pub(crate) fn write(&mut self, now: Time, chunk: Chunk, pool: &mut Pool) {
         if chunk.is_empty() {
@@ -582,63 +541,5 @@ impl Session {
 
     fn touch(&mut self, now: Time) {
         self.shrink_at = Some(now + SHRINK_AFTER);
-    }
-
-    fn wants_control(&self, now: Time) -> bool {
-        self.ask_window
-            || self.tell_window
-            || !self.owed.is_empty()
-            || self.ack_at.is_some_and(|at| at <= now)
-    }
-
-    fn envelope(&mut self) -> Envelope {
-        let window = self.receiver.free_window();
-        self.told_window = window;
-        Envelope {
-            conv: self.conv,
-            window,
-            una: self.receiver.next(),
-        }
-    }
-
-    /// Writes acknowledgements and window messages as far as there is room.
-    fn write_control(&mut self, envelope: Envelope, packet: &mut PacketWriter<'_>) {
-        let header = |command, sn, transmission| Header {
-            conv: envelope.conv,
-            command,
-            fragments_after: 0,
-            window: envelope.window,
-            transmission,
-            sn,
-            una: envelope.una,
-            len: 0,
-        };
-        if self.receiver.has_acks() && packet.room() >= HEADER_LEN {
-            self.receiver.take_acks(&mut self.owed);
-            self.ack_at = None;
-            // `una` has moved but there is nothing to acknowledge: any segment carries it.
-            self.tell_window |= self.owed.is_empty();
-        } else if !self.receiver.has_acks() {
-            self.ack_at = None;
-        }
-        let windows = [
-            (&mut self.ask_window, Command::WindowAsk),
-            (&mut self.tell_window, Command::WindowTell),
-        ];
-        for (wanted, command) in windows {
-            if *wanted && packet.room() >= HEADER_LEN {
-                *wanted = false;
-                // Receivers ignore the number. But a late packet with number 0 has a kcp-go listener close whatever
-                // conversation has taken this one's place, so only one that has heard nothing yet has it.
-                packet.put(&header(command, envelope.una, TransmissionId(0)));
-                self.stats.segments_sent += 1;
-            }
-        }
-        while packet.room() >= HEADER_LEN
-            && let Some(ack) = self.owed.pop_front()
-        {
-            packet.put(&header(Command::Ack, ack.sn, ack.transmission));
-            self.stats.segments_sent += 1;
-        }
     }
 }
