@@ -125,12 +125,12 @@ impl Hub {
         self.entry_mut(key)?.session.read_oob()
     }
 
-    /// Asks the peer for a sign of life; [`Event::Answered`] tells of the first ever.
+    /// Asks the peer for a sign of life; [`Event::Answered`](super::Event::Answered) tells of the first ever.
     pub fn ask(&mut self, now: Time, key: SessionKey) {
         self.with_session(now, key, |session, _, _| session.ask());
     }
 
-    /// Asks for [`Event::Drained`] once everything written is acknowledged.
+    /// Asks for [`Event::Drained`](super::Event::Drained) once everything written is acknowledged.
     pub fn drain(&mut self, now: Time, key: SessionKey) {
         self.with_session(now, key, |session, _, _| session.drain());
     }
