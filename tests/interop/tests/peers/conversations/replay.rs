@@ -70,7 +70,10 @@ pub(super) fn check(name: &str, conversation: &Conversation) {
         Discard::Malformed,
         Discard::Refused,
     ] {
-        assert_eq!(stats.discarded(reason), 0, "{name}: {reason:?}");
+        // kcp-go damages packets under SM4 itself (`known.rs`).
+        if reason != Discard::BadChecksum || conversation.cipher != "sm4" {
+            assert_eq!(stats.discarded(reason), 0, "{name}: {reason:?}");
+        }
     }
     assert_eq!(stats.sessions.fec_errors, 0, "{name}");
 }
