@@ -9,10 +9,12 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::Instant;
 
 use crate::config::{Mtu, Window, clamp_interval};
 use crate::error::{SendError, SessionError};
 use crate::io::pipe::{Handle, Opened};
+use crate::io::turn::{Turn, step_back};
 use crate::proto::{Change, Chunk};
 use crate::stats::SessionStats;
 
@@ -72,6 +74,7 @@ pub struct OwnedReadHalf {
     chunk: Option<Chunk>,
     /// Bytes read of `chunk` that the driver does not know of.
     unreported: usize,
+    turn: Turn,
 }
 
 /// The writing half of a [`KcpStream`].
@@ -119,6 +122,7 @@ impl KcpStream {
                 handle: Arc::clone(&handle),
                 chunk: None,
                 unreported: 0,
+                turn: Turn::new(),
             },
             writer: OwnedWriteHalf {
                 handle,
@@ -293,7 +297,14 @@ impl AsyncRead for OwnedReadHalf {
         }
         loop {
             if let Some(chunk) = this.chunk.as_mut().filter(|chunk| !chunk.is_empty()) {
-                let len = chunk.len().min(buf.remaining());
+                let room = this.turn.room();
+                if room == 0 {
+                    this.turn.cut();
+                    step_back(cx);
+                    return Poll::Pending;
+                }
+                let len = chunk.len().min(buf.remaining()).min(room);
+                this.turn.take(len, Instant::now);
                 buf.put_slice(&chunk.bytes()[..len]);
                 chunk.advance(len);
                 this.unreported += len;
@@ -306,6 +317,9 @@ impl AsyncRead for OwnedReadHalf {
             }
             let unreported = std::mem::take(&mut this.unreported);
             let next = this.handle.poll_read(cx, this.chunk.take(), unreported);
+            if next.is_pending() {
+                this.turn.end(Instant::now);
+            }
             this.chunk = Some(ready!(next)?);
         }
     }
@@ -394,5 +408,75 @@ impl AsyncWrite for KcpStream {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.writer).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+    use std::rc::Rc;
+
+    use tokio::io::AsyncReadExt;
+    use tokio::task::{LocalSet, spawn_local};
+
+    use super::*;
+    use crate::config::Config;
+    use crate::io::mailbox::Mailbox;
+    use crate::io::pipe::{Identity, Pipe};
+    use crate::proto::{Hub, Time};
+
+    /// A stream, and the pipe to its driver, which is not there.
+    fn stream() -> (KcpStream, Arc<Pipe>) {
+        let addr = SocketAddr::from(([127, 0, 0, 1], 1));
+        let config = Arc::new(Config::default());
+        let mut hub = Hub::new(Arc::clone(&config), false, [1; 32]);
+        let identity = Identity {
+            key: hub
+                .connect(Time::ZERO, addr, 1)
+                .expect("nothing is in the way"),
+            conv: 1,
+            peer: addr,
+            local: addr,
+            messages: false,
+            capacity: 1 << 20,
+            mss: 1_376,
+            max_message: 1 << 20,
+            max_oob: None,
+        };
+        let pipe = Arc::new(Pipe::new(identity, &config));
+        let handle = Handle::new(Arc::clone(&pipe), Arc::new(Mailbox::default()));
+        (KcpStream::new(Opened(Arc::new(handle))), pipe)
+    }
+
+    #[tokio::test(flavor = "current_thread", start_paused = true)]
+    async fn others_run_between_the_portions_of_a_reader() {
+        let (mut stream, pipe) = stream();
+        let mut chunks = vec![Chunk::from(vec![7; 60_000]), Chunk::from(vec![7; 60_000])];
+        pipe.deliver(|| chunks.pop(), || None);
+        let events = Rc::new(RefCell::new(Vec::new()));
+        let tasks = LocalSet::new();
+        tasks
+            .run_until(async {
+                let mut others = Vec::new();
+                let mut bytes = 0;
+                let mut buf = vec![0; 8 * 1024];
+                while bytes < 120_000 {
+                    let len = stream.read(&mut buf).await.expect("a live session");
+                    bytes += len;
+                    events.borrow_mut().push("read");
+                    let events = Rc::clone(&events);
+                    others.push(spawn_local(
+                        async move { events.borrow_mut().push("other") },
+                    ));
+                }
+                for other in others {
+                    other.await.expect("nothing panics");
+                }
+            })
+            .await;
+        let events = events.borrow();
+        let first = events.iter().position(|event| *event == "other");
+        let last = events.iter().rposition(|event| *event == "read");
+        assert!(first < last, "the reader took all before anybody else ran");
     }
 }

@@ -8,7 +8,7 @@
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
@@ -22,6 +22,7 @@ use super::mailbox::{Command, Mailbox};
 use super::patience::Patience;
 use super::pipe::{Handle, Identity, Opened, Outbox, Pipe};
 use super::socket::{DatagramSocket, RECEIVE_SLOTS, ReceiveSlot};
+use super::turn::step_back;
 use crate::config::Config;
 use crate::error::SessionError;
 use crate::proto::{Event, Hub, PacketBatch, SessionKey, Time};
@@ -458,13 +459,6 @@ impl<S: DatagramSocket + Unpin> Future for Driver<S> {
         step_back(cx);
         Poll::Pending
     }
-}
-
-/// Has the task polled again once every other that is ready has run, and whatever these woke: `wake_by_ref` would have
-/// it polled between them, and a runtime's main future not at all.
-fn step_back(cx: &mut Context<'_>) {
-    let yielding = pin!(tokio::task::yield_now());
-    let _ = yielding.poll(cx);
 }
 
 impl<S> Drop for Driver<S> {

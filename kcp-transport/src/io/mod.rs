@@ -7,3 +7,4 @@ pub(crate) mod mailbox;
 pub(crate) mod patience;
 pub(crate) mod pipe;
 pub(crate) mod socket;
+pub(crate) mod turn;
