@@ -9,10 +9,10 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::time::Instant;
 
 use crate::config::{Mtu, Window, clamp_interval};
 use crate::error::{SendError, SessionError};
+use crate::io::clock;
 use crate::io::pipe::{Handle, Opened};
 use crate::io::turn::{Turn, step_back};
 use crate::proto::{Change, Chunk};
@@ -304,7 +304,7 @@ impl AsyncRead for OwnedReadHalf {
                     return Poll::Pending;
                 }
                 let len = chunk.len().min(buf.remaining()).min(room);
-                this.turn.take(len, Instant::now);
+                this.turn.take(len, clock::now);
                 buf.put_slice(&chunk.bytes()[..len]);
                 chunk.advance(len);
                 this.unreported += len;
@@ -318,7 +318,7 @@ impl AsyncRead for OwnedReadHalf {
             let unreported = std::mem::take(&mut this.unreported);
             let next = this.handle.poll_read(cx, this.chunk.take(), unreported);
             if next.is_pending() {
-                this.turn.end(Instant::now);
+                this.turn.end(clock::now);
             }
             this.chunk = Some(ready!(next)?);
         }
