@@ -5,6 +5,8 @@
 //! - **Server**: [`incoming`] makes of a listener what `serve_with_incoming` and `serve_with_incoming_shutdown` take.
 //!   Services find out about their peer by [`KcpConnectInfo`] in the extensions of each request, and with the interceptor
 //!   [`remote_addr`] by `Request::remote_addr()` too.
+//! - **Where calls are many and small**: [`DirectChannel`] and [`serve_direct`] are ends of the same gRPC without the layers
+//!   of tonic's transport, each by itself or both. Generated clients and services stay as they are.
 //!
 //! ```
 //! use kcp_tonic::EndpointExt;
@@ -45,11 +47,15 @@
 //! next call connects anew.
 
 mod connector;
+mod direct;
 mod endpoint;
 mod pool;
 mod server;
 
 pub use connector::Connector;
+pub use direct::{
+    DirectBody, DirectChannel, DirectFuture, serve_direct, serve_direct_with_shutdown,
+};
 pub use endpoint::{Dial, EndpointExt};
 pub use kcp_hyper::{ConnectError, IntoConnector, IntoIncoming, KcpConnectInfo, KcpIo};
 pub use pool::{ChannelPool, PoolBody, PoolFuture, Sessions};

@@ -94,6 +94,11 @@ impl<S> Incoming<S> {
     pub fn new(connections: S) -> Self {
         Self { connections }
     }
+
+    /// The stream itself.
+    pub fn into_inner(self) -> S {
+        self.connections
+    }
 }
 
 impl<S, IO> Stream for Incoming<S>

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use kcp_tonic::{EndpointExt, IntoIncoming, KcpIo, ServerIo};
+use kcp_tonic::{DirectChannel, EndpointExt, IntoIncoming, KcpIo, ServerIo};
 use kcp_transport::{Config, Connector, Listener};
 use tonic::transport::{Channel, Endpoint, Server};
 use tonic_health::pb::HealthCheckRequest;
@@ -77,4 +77,38 @@ async fn a_bare_client_of_a_multiplexing_server_gets_an_error() {
     call(endpoint.connect_kcp_lazy(connector))
         .await
         .unwrap_err();
+}
+
+#[tokio::test]
+async fn a_direct_channel_says_what_is_wrong_with_its_target() {
+    for (origin, what) in [
+        ("/", "no host"),
+        ("http://127.0.0.1", "no port"),
+        ("127.0.0.1:1", "no scheme"),
+        ("https://127.0.0.1:1", "TLS"),
+    ] {
+        let status = DirectChannel::new(config(), origin.parse().unwrap()).unwrap_err();
+        assert_eq!(status.code(), tonic::Code::InvalidArgument);
+        assert!(status.message().contains(what), "{}", status.message());
+    }
+}
+
+#[tokio::test]
+async fn a_direct_channel_that_cannot_connect_tries_again_with_the_next_call() {
+    let probing = config().connect_probe(Duration::from_millis(100));
+    let listener = Listener::bind("127.0.0.1:0", config()).await.unwrap();
+    let address = listener.local_addr();
+    drop(listener);
+    let origin = format!("http://{address}").parse().unwrap();
+    let connector = Connector::new(probing).bare();
+    let mut client = HealthClient::new(DirectChannel::new(connector, origin).unwrap());
+    let status = client
+        .check(HealthCheckRequest::default())
+        .await
+        .unwrap_err();
+    assert_eq!(status.code(), tonic::Code::Unavailable, "{status:?}");
+    let listener = Listener::bind(address, config()).await.unwrap();
+    let (_, health) = tonic_health::server::health_reporter();
+    tokio::spawn(kcp_tonic::serve_direct(listener.bare(), health));
+    client.check(HealthCheckRequest::default()).await.unwrap();
 }

@@ -13,7 +13,7 @@ pub mod generated {
     include!("generated/probe.rs");
 }
 
-pub use world::{Dialer, World};
+pub use world::{Dialer, Ends, World};
 
 #[cfg(test)]
 mod tests;

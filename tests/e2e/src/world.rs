@@ -30,6 +30,16 @@ const VIRTUAL_PATIENCE: Duration = Duration::from_secs(20_000);
 pub struct World {
     ground: Ground,
     config: Config,
+    ends: Ends,
+}
+
+/// Which ends of gRPC do without tonic's transport.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Ends {
+    /// Clients are `DirectChannel`s.
+    pub direct_clients: bool,
+    /// Servers are served by `serve_direct`.
+    pub direct_servers: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -69,6 +79,7 @@ impl World {
                     hosts: Arc::new(AtomicU8::new(1)),
                 },
                 config: config(),
+                ends: Ends::default(),
             };
             let end = timeout(VIRTUAL_PATIENCE, scenario(world)).await;
             end.expect("the scenario waits for ever");
@@ -88,6 +99,7 @@ impl World {
         let world = Self {
             ground: Ground::Real,
             config: config(),
+            ends: Ends::default(),
         };
         runtime.block_on(async {
             let end = timeout(PATIENCE, scenario(world)).await;
@@ -100,6 +112,17 @@ impl World {
     pub fn with(mut self, change: impl FnOnce(Config) -> Config) -> Self {
         self.config = change(self.config);
         self
+    }
+
+    /// The same network with other ends.
+    pub fn between(mut self, ends: Ends) -> Self {
+        self.ends = ends;
+        self
+    }
+
+    /// Which ends of gRPC do without tonic's transport.
+    pub fn ends(&self) -> Ends {
+        self.ends
     }
 
     /// The settings of sessions.

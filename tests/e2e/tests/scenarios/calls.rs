@@ -236,6 +236,20 @@ in_both_worlds! {
     a_service_knows_its_peer_and_the_session,
 }
 
+with_direct_ends! {
+    a_unary_call_brings_back_what_was_sent,
+    a_client_stream_is_counted_to_its_end,
+    a_server_stream_arrives_whole,
+    both_sides_of_a_chat_speak_when_they_like,
+    a_deadline_ends_the_call_at_both_ends,
+    a_caller_who_leaves_cancels_the_call_at_the_server,
+    a_reader_who_leaves_ends_the_stream_at_the_server,
+    an_error_arrives_with_its_code_message_and_details,
+    metadata_travels_both_ways,
+    a_message_over_the_limit_is_refused_by_name,
+    a_message_over_the_default_limit_passes_where_it_was_raised,
+}
+
 #[test]
 fn a_chat_that_says_nothing_for_an_hour_goes_on() {
     World::simulated(|world| async move {

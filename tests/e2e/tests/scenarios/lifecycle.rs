@@ -61,7 +61,7 @@ async fn a_graceful_shutdown_finishes_what_has_begun(world: World) {
 /// Listens at an address as soon as its socket is closed.
 async fn rebind(world: &World, addr: std::net::SocketAddr) -> Running {
     world.wait_until_free(addr).await;
-    Running::start_on(world.listen_at(addr))
+    Running::start_at(world, world.listen_at(addr))
 }
 
 async fn a_channel_finds_the_server_again_after_a_restart(world: World) {
@@ -159,4 +159,10 @@ in_both_worlds! {
     calls_during_a_restart_fail_or_succeed_but_none_hangs,
     a_pool_spreads_calls_over_sessions_of_their_own,
     a_pool_without_multiplexing_spreads_as_well,
+}
+
+with_direct_ends! {
+    a_graceful_shutdown_finishes_what_has_begun,
+    a_channel_finds_the_server_again_after_a_restart,
+    calls_during_a_restart_fail_or_succeed_but_none_hangs,
 }

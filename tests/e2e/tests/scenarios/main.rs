@@ -21,8 +21,39 @@ macro_rules! in_both_worlds {
     };
 }
 
+/// Makes three tests of each scenario, over a lossy network: with a client, a server, and both that do without tonic's
+/// transport.
+macro_rules! with_direct_ends {
+    ($($scenario:ident),* $(,)?) => {
+        mod from_a_direct_channel {
+            $(#[test]
+            fn $scenario() {
+                let ends = e2e::Ends { direct_clients: true, direct_servers: false };
+                e2e::World::simulated(|world| super::$scenario(world.between(ends)));
+            })*
+        }
+
+        mod to_a_direct_server {
+            $(#[test]
+            fn $scenario() {
+                let ends = e2e::Ends { direct_clients: false, direct_servers: true };
+                e2e::World::simulated(|world| super::$scenario(world.between(ends)));
+            })*
+        }
+
+        mod between_direct_ends {
+            $(#[test]
+            fn $scenario() {
+                let ends = e2e::Ends { direct_clients: true, direct_servers: true };
+                e2e::World::simulated(|world| super::$scenario(world.between(ends)));
+            })*
+        }
+    };
+}
+
 mod calls;
 mod crowds;
+mod direct;
 mod grpc_features;
 mod http1;
 mod http2;

@@ -2,33 +2,54 @@
 
 use std::future::Future;
 use std::net::SocketAddr;
+use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
-use e2e::World;
 use e2e::generated::Packet;
 use e2e::generated::probe_client::ProbeClient;
 use e2e::generated::probe_server::ProbeServer;
 use e2e::probe::Probe;
-use kcp_tonic::{EndpointExt, Incoming};
+use e2e::{Dialer, World};
+use kcp_tonic::{DirectChannel, EndpointExt, Incoming};
 use kcp_transport::mux::MuxConfig;
-use kcp_transport::{Endpoint as KcpEndpoint, Listener};
+use kcp_transport::{Bare, Endpoint as KcpEndpoint, Listener};
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
+use tonic::body::Body;
 use tonic::transport::{Channel, Endpoint, Server};
+use tower_service::Service;
 
 /// A server that runs, and multiplexes.
 pub(crate) struct Running {
     pub(crate) addr: SocketAddr,
     /// Calls under way.
     pub(crate) active: watch::Receiver<usize>,
-    socket: KcpEndpoint,
+    pub(crate) socket: KcpEndpoint,
     stop: oneshot::Sender<()>,
     task: JoinHandle<()>,
 }
 
 impl Running {
     pub(crate) fn start(world: &World) -> Self {
-        Self::start_on(world.listen())
+        Self::start_at(world, world.listen())
+    }
+
+    /// On a listener of this world.
+    pub(crate) fn start_at(world: &World, listener: Listener) -> Self {
+        if world.ends().direct_servers {
+            Self::start_direct(listener)
+        } else {
+            Self::start_on(listener)
+        }
+    }
+
+    fn start_direct(listener: Listener) -> Self {
+        let (probe, active) = Probe::new();
+        Self::start_serving(listener, active, |incoming, stop| {
+            let streams = Bare(incoming.into_inner());
+            kcp_tonic::serve_direct_with_shutdown(streams, ProbeServer::new(probe), stop)
+        })
     }
 
     pub(crate) fn start_on(listener: Listener) -> Self {
@@ -78,12 +99,22 @@ impl Running {
     }
 
     /// A channel of a new client.
-    pub(crate) fn channel(&self, world: &World) -> Channel {
-        self.endpoint().connect_kcp_lazy(world.dialer().mux())
+    pub(crate) fn channel(&self, world: &World) -> AnyChannel {
+        if world.ends().direct_clients {
+            AnyChannel::Direct(self.direct_channel(world.dialer()))
+        } else {
+            AnyChannel::Tonic(self.endpoint().connect_kcp_lazy(world.dialer().mux()))
+        }
+    }
+
+    /// A channel that does without tonic's transport.
+    pub(crate) fn direct_channel(&self, dialer: Dialer) -> DirectChannel {
+        let origin = self.endpoint().uri().clone();
+        DirectChannel::new(dialer.mux(), origin).expect("a URI with a port")
     }
 
     /// A new client.
-    pub(crate) fn client(&self, world: &World) -> ProbeClient<Channel> {
+    pub(crate) fn client(&self, world: &World) -> ProbeClient<AnyChannel> {
         ProbeClient::new(self.channel(world))
     }
 
@@ -106,6 +137,41 @@ impl Running {
         self.task.await.expect("it does not panic");
     }
 }
+
+/// A channel of either kind.
+#[derive(Clone)]
+pub(crate) enum AnyChannel {
+    Tonic(Channel),
+    Direct(DirectChannel),
+}
+
+impl Service<http::Request<Body>> for AnyChannel {
+    type Response = http::Response<Body>;
+    type Error = BoxError;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, BoxError>> + Send>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        match self {
+            Self::Tonic(channel) => channel.poll_ready(cx).map_err(Into::into),
+            Self::Direct(channel) => channel.poll_ready(cx).map_err(Into::into),
+        }
+    }
+
+    fn call(&mut self, request: http::Request<Body>) -> Self::Future {
+        match self {
+            Self::Tonic(channel) => {
+                let response = channel.call(request);
+                Box::pin(async move { Ok(response.await?) })
+            }
+            Self::Direct(channel) => {
+                let response = channel.call(request);
+                Box::pin(async move { Ok(response.await?.map(Body::new)) })
+            }
+        }
+    }
+}
+
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// What a connection of the listener is to tonic.
 pub(crate) type MuxIncoming =
