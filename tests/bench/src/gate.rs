@@ -325,7 +325,7 @@ const CLAIMS: [Claim; 12] = {
         claim(
             "callers:128",
             Loopback,
-            "grpc-kcp-gcm",
+            "grpc-kcpdirect-gcm",
             CallRate,
             AtLeast(1.3),
             "grpc-h3",

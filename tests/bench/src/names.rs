@@ -30,6 +30,8 @@ pub(crate) enum Carrier {
     Tcp(Congestion),
     /// A session of ours.
     Kcp(Profile),
+    /// The same by `DirectChannel` and `serve_direct`, without the layers of tonic's transport.
+    KcpDirect(Profile),
     /// A stream of a multiplexed session of ours.
     KcpMux(Profile),
     /// HTTP/3 by the crates `tonic-h3` and `quinn`.
@@ -109,6 +111,7 @@ impl Transport {
         all.push(Self::TokioKcp);
         all.extend(congestion(Self::Quinn).chain(congestion(Self::Tcp)));
         all.extend(profiles(|profile| Self::Grpc(Carrier::Kcp(profile))));
+        all.extend(profiles(|profile| Self::Grpc(Carrier::KcpDirect(profile))));
         all.extend(profiles(|profile| Self::Grpc(Carrier::KcpMux(profile))));
         all.extend(congestion(|congestion| {
             Self::Grpc(Carrier::Tcp(congestion))
@@ -145,6 +148,9 @@ impl fmt::Display for Transport {
             Self::Tcp(congestion) => format!("tcp-{}", congestion.name()),
             Self::Grpc(Carrier::Tcp(congestion)) => format!("grpc-tcp-{}", congestion.name()),
             Self::Grpc(Carrier::Kcp(profile)) => format!("grpc-kcp-{}", profile.name()),
+            Self::Grpc(Carrier::KcpDirect(profile)) => {
+                format!("grpc-kcpdirect-{}", profile.name())
+            }
             Self::Grpc(Carrier::KcpMux(profile)) => format!("grpc-kcpmux-{}", profile.name()),
             Self::Grpc(Carrier::H3) => "grpc-h3".to_owned(),
         };
@@ -187,7 +193,7 @@ mod tests {
         for &transport in &all {
             assert_eq!(transport.to_string().parse(), Ok(transport));
         }
-        assert_eq!(all.len(), 24);
+        assert_eq!(all.len(), 28);
         assert!("kcp".parse::<Transport>().is_err());
     }
 
@@ -200,7 +206,7 @@ mod tests {
         assert_eq!(count("kcp"), 4);
         assert_eq!(count("kcp-gcm"), 2);
         assert_eq!(count("kcpgo"), 4);
-        assert_eq!(count("grpc"), 11);
+        assert_eq!(count("grpc"), 15);
         assert_eq!(count("quinn-bbr"), 1);
         assert_eq!(count("quin"), 0);
     }

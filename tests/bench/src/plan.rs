@@ -145,7 +145,12 @@ fn lossy(tun: bool, losses: &[u8]) -> Vec<Case> {
 fn gate(tun: bool, losses: &[u8]) -> Vec<Case> {
     let bulk = ["kcp-aes-fec", "kcpgo-aes-fec", "kcp-gcm", "quinn-cubic"];
     let echo = ["kcp-aes-fec", "kcpgo-aes-fec"];
-    let rpc = ["grpc-kcp-gcm", "grpc-tcp-cubic", "grpc-h3"];
+    let rpc = [
+        "grpc-kcp-gcm",
+        "grpc-kcpdirect-gcm",
+        "grpc-tcp-cubic",
+        "grpc-h3",
+    ];
     let mut cases = vec![
         case("bulk", Link::Loopback, &bulk),
         case("bulk", Link::OneCore, &["kcp-gcm", "quinn-cubic"]),
@@ -223,21 +228,23 @@ const ECHO: [&str; 6] = [
     "tcp-cubic",
 ];
 
-const RPC: [&str; 5] = [
+const RPC: [&str; 6] = [
     "grpc-kcp-null",
     "grpc-kcp-gcm",
+    "grpc-kcpdirect-gcm",
     "grpc-kcpmux-gcm",
     "grpc-tcp-cubic",
     "grpc-h3",
 ];
 
-const CALLS: [&str; 9] = [
+const CALLS: [&str; 10] = [
     "kcp-gcm",
     "kcpgo-gcm",
     "tokio-kcp",
     "quinn-cubic",
     "tcp-cubic",
     "grpc-kcp-gcm",
+    "grpc-kcpdirect-gcm",
     "grpc-kcpmux-gcm",
     "grpc-tcp-cubic",
     "grpc-h3",
@@ -251,7 +258,7 @@ const SESSIONS: [&str; 5] = [
     "quinn-cubic",
 ];
 
-const LOSSY: [&str; 14] = [
+const LOSSY: [&str; 15] = [
     "kcp-gcm",
     "kcpgo-gcm",
     "kcp-gcm-fec",
@@ -262,6 +269,7 @@ const LOSSY: [&str; 14] = [
     "tcp-cubic",
     "tcp-bbr",
     "grpc-kcp-gcm-fec",
+    "grpc-kcpdirect-gcm-fec",
     "grpc-kcpmux-gcm-fec",
     "grpc-tcp-cubic",
     "grpc-tcp-bbr",

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 
 use futures_util::future::BoxFuture;
 use hyper_util::rt::TokioIo;
-use kcp_tonic::EndpointExt;
+use kcp_tonic::{DirectChannel, EndpointExt};
 use kcp_transport::mux::MuxConfig;
 use kcp_transport::{Config, Connector, Listener};
 use tokio_stream::wrappers::TcpListenerStream;
@@ -25,6 +25,8 @@ pub(super) struct Grpc {
 pub(super) enum Below {
     Tcp(Tcp),
     Kcp(Config),
+    /// Straight from HTTP/2.
+    KcpDirect(Config),
     KcpMux(Config),
 }
 
@@ -50,6 +52,15 @@ impl Transport for Grpc {
                     let addr = listener.local_addr();
                     let serving = router.serve_with_incoming(kcp_tonic::incoming(listener.bare()));
                     Server::new(addr, async { serving.await.map_err(io::Error::other) })
+                }
+                Below::KcpDirect(config) => {
+                    let listener = Listener::bind(listen, config.clone()).await?;
+                    let addr = listener.local_addr();
+                    let serving = kcp_tonic::serve_direct(listener.bare(), routes().prepare());
+                    Server::new(addr, async {
+                        serving.await;
+                        Ok(())
+                    })
                 }
                 Below::KcpMux(config) => {
                     let listener = Listener::bind(listen, config.clone()).await?;
@@ -81,6 +92,12 @@ impl Transport for Grpc {
                     endpoint
                         .connect_kcp(Connector::new(config.clone()).bare())
                         .await
+                }
+                Below::KcpDirect(config) => {
+                    let connector = Connector::new(config.clone()).bare();
+                    let channel =
+                        DirectChannel::new(connector, uri.clone()).map_err(io::Error::other)?;
+                    return Ok(Box::new(RpcClient::new(channel, uri)) as Box<dyn Client>);
                 }
                 Below::KcpMux(config) => {
                     let connector = Connector::new(config.clone());

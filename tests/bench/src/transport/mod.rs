@@ -67,6 +67,10 @@ pub(crate) fn by_name(
             let kcp = kcp::config(profile, settings);
             Box::new(grpc::Grpc::new(grpc::Below::Kcp(kcp)))
         }
+        Name::Grpc(Carrier::KcpDirect(profile)) => {
+            let kcp = kcp::config(profile, settings);
+            Box::new(grpc::Grpc::new(grpc::Below::KcpDirect(kcp)))
+        }
         Name::Grpc(Carrier::KcpMux(profile)) => {
             let kcp = kcp::config(profile, settings);
             Box::new(grpc::Grpc::new(grpc::Below::KcpMux(kcp)))
