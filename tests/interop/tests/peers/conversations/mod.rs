@@ -232,16 +232,7 @@ async fn conversations_with_grpc_go_can_be_held_again() {
 async fn call_grpc(program: &Path, mux: bool) -> Conversation {
     let code = Some((10, 3));
     let plan = plan("grpc-go 1.85.0", true, "aes-128-gcm", (code, code));
-    let options = GrpcOptions {
-        cipher: GoCipher::new("aes-128-gcm", PASSPHRASE),
-        fec: shards(code),
-        mux,
-        calls: 0,
-        workers: 0,
-        seed: 0,
-        timeout: PATIENCE,
-    };
-    let (_peer, addr) = GrpcPeer::serve(program, &options).await;
+    let (_peer, addr) = GrpcPeer::serve(program, &grpc_options(code, mux)).await;
     let (recorder, stream) = Recorder::dial(plan, addr).await;
     let endpoint = Endpoint::from_static("http://127.0.0.1:1");
     let calls = async {
@@ -262,6 +253,19 @@ async fn call_grpc(program: &Path, mux: bool) -> Conversation {
         .await
         .expect("in time");
     recorder.finish().await
+}
+
+/// What grpc-go is told. As a client it makes a call of every kind, one after the other.
+fn grpc_options(code: Option<(usize, usize)>, mux: bool) -> GrpcOptions {
+    GrpcOptions {
+        cipher: GoCipher::new("aes-128-gcm", PASSPHRASE),
+        fec: shards(code),
+        mux,
+        calls: 5,
+        workers: 1,
+        seed: 0,
+        timeout: PATIENCE,
+    }
 }
 
 /// Connects to the only connection there is.

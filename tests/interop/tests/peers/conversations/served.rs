@@ -21,16 +21,6 @@ async fn conversations_with_a_client_of_grpc_go_can_be_held_again() {
     for mux in [true, false] {
         let code = Some((10, 3));
         let plan = plan("grpc-go 1.85.0", false, "aes-128-gcm", (code, code));
-        let options = GrpcOptions {
-            cipher: GoCipher::new("aes-128-gcm", PASSPHRASE),
-            fec: shards(code),
-            mux,
-            // One of every kind, one after the other.
-            calls: 5,
-            workers: 1,
-            seed: 0,
-            timeout: PATIENCE,
-        };
         let (recorder, stream, addr) = Recorder::listen(plan).await;
         let server = tokio::spawn(async move {
             let server = Server::builder();
@@ -56,7 +46,7 @@ async fn conversations_with_a_client_of_grpc_go_can_be_held_again() {
                     .expect("it serves");
             }
         });
-        let mut peer = GrpcPeer::call(program, addr, &options);
+        let mut peer = GrpcPeer::call(program, addr, &grpc_options(code, mux));
         let called = tokio::time::timeout(PATIENCE, peer.called()).await;
         assert_eq!(called.expect("in time").len(), 5);
         let conversation = recorder.finish().await;

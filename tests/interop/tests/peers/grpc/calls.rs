@@ -8,8 +8,10 @@ use interop::stream::Stream;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio_stream::StreamExt;
+use tonic::body::Body;
 use tonic::client::Grpc;
-use tonic::transport::Channel;
+use tonic::client::GrpcService;
+use tonic::codegen::StdError;
 use tonic::{Code, Request, Status};
 
 use super::service::{
@@ -22,9 +24,36 @@ const LENGTHS: [usize; 7] = [64, 0, 1_000, 300, 5_000, 17, 1_400];
 /// Bytes of a message of a stream.
 const PART: usize = 500;
 
+/// What generated clients ask of a channel. Implemented for all that fit.
+pub(crate) trait Channel:
+    GrpcService<
+        Body,
+        ResponseBody: http_body::Body<Data = Bytes, Error: Into<StdError> + Send> + Send + 'static,
+        Future: Send,
+        Error: Into<StdError>,
+    > + Clone
+    + Send
+    + 'static
+{
+}
+
+impl<C> Channel for C where
+    C: GrpcService<
+            Body,
+            ResponseBody: http_body::Body<Data = Bytes, Error: Into<StdError> + Send>
+                              + Send
+                              + 'static,
+            Future: Send,
+            Error: Into<StdError>,
+        > + Clone
+        + Send
+        + 'static
+{
+}
+
 /// Makes `calls` of every kind in turn, `workers` of them at a time. `done` counts those that are over.
-pub(crate) async fn call_all(
-    channel: Channel,
+pub(crate) async fn call_all<C: Channel>(
+    channel: C,
     calls: u64,
     workers: u64,
     seed: u64,
@@ -54,8 +83,8 @@ pub(crate) async fn call_all(
     }
 }
 
-async fn call(client: &mut Grpc<Channel>, number: u64, request: Bytes) -> Result<(), Status> {
-    let not_ready = |error| Status::unavailable(format!("{error}"));
+async fn call<C: Channel>(client: &mut Grpc<C>, number: u64, request: Bytes) -> Result<(), Status> {
+    let not_ready = |error: C::Error| Status::from_error(error.into());
     client.ready().await.map_err(not_ready)?;
     match number % 5 {
         0 => echo(client, request).await,
@@ -66,7 +95,7 @@ async fn call(client: &mut Grpc<Channel>, number: u64, request: Bytes) -> Result
     }
 }
 
-async fn echo(client: &mut Grpc<Channel>, message: Bytes) -> Result<(), Status> {
+async fn echo<C: Channel>(client: &mut Grpc<C>, message: Bytes) -> Result<(), Status> {
     let mark = message.len().into();
     let mut request = Request::new(message.clone());
     request.metadata_mut().insert(TRACE, mark);
@@ -80,7 +109,7 @@ async fn echo(client: &mut Grpc<Channel>, message: Bytes) -> Result<(), Status> 
     Ok(())
 }
 
-async fn refuse(client: &mut Grpc<Channel>, message: Bytes) -> Result<(), Status> {
+async fn refuse<C: Channel>(client: &mut Grpc<C>, message: Bytes) -> Result<(), Status> {
     let refused = client
         .unary(Request::new(message.clone()), REFUSE, Raw)
         .await;
@@ -90,7 +119,7 @@ async fn refuse(client: &mut Grpc<Channel>, message: Bytes) -> Result<(), Status
     Ok(())
 }
 
-async fn repeat(client: &mut Grpc<Channel>, message: Bytes) -> Result<(), Status> {
+async fn repeat<C: Channel>(client: &mut Grpc<C>, message: Bytes) -> Result<(), Status> {
     let request = Request::new(message.clone());
     let mut replies = client
         .server_streaming(request, REPEAT, Raw)
@@ -104,14 +133,14 @@ async fn repeat(client: &mut Grpc<Channel>, message: Bytes) -> Result<(), Status
     Ok(())
 }
 
-async fn join(client: &mut Grpc<Channel>, message: Bytes) -> Result<(), Status> {
+async fn join<C: Channel>(client: &mut Grpc<C>, message: Bytes) -> Result<(), Status> {
     let request = Request::new(tokio_stream::iter(parts(&message)));
     let joined = client.client_streaming(request, JOIN, Raw).await?;
     assert_eq!(joined.into_inner(), message);
     Ok(())
 }
 
-async fn converse(client: &mut Grpc<Channel>, message: Bytes) -> Result<(), Status> {
+async fn converse<C: Channel>(client: &mut Grpc<C>, message: Bytes) -> Result<(), Status> {
     let parts = parts(&message);
     // One message at a time: each only after the reply to the last.
     let turn = Arc::new(Semaphore::new(1));

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use interop::go::{Cipher as GoCipher, GrpcOptions, GrpcPeer};
 use interop::reference::FecParams;
-use kcp_tonic::EndpointExt;
+use kcp_tonic::{DirectChannel, EndpointExt};
 use kcp_transport::mux::MuxConfig;
 use kcp_transport::{Cipher, Config, Connector, Fec, Listener};
 use netlab::relay::Relay;
@@ -20,6 +20,7 @@ use tonic::transport::{Endpoint, Server};
 use crate::guard::while_moving;
 use crate::record;
 use crate::seed::seed;
+use calls::Channel;
 pub(crate) use calls::call_all;
 pub(crate) use service::BytesService;
 
@@ -40,6 +41,8 @@ struct Cell {
     mux: bool,
     cipher: &'static str,
     code: Option<(usize, usize)>,
+    /// Ours does without tonic's transport.
+    direct: bool,
 }
 
 /// Multiplexed with the settings for new deployments; and, in every other way, without.
@@ -47,11 +50,17 @@ const MUX: Cell = Cell {
     mux: true,
     cipher: "aes-128-gcm",
     code: Some((10, 3)),
+    direct: false,
 };
 const PLAIN: Cell = Cell {
     mux: false,
     cipher: "aes",
     code: None,
+    direct: false,
+};
+const DIRECT: Cell = Cell {
+    direct: true,
+    ..MUX
 };
 
 impl Cell {
@@ -85,7 +94,11 @@ impl Cell {
             role,
             cipher: self.cipher,
             code: if self.code.is_some() { "10/3" } else { "none" },
-            what: "10,000 calls with 5 % loss: unary, all kinds of streams, metadata, errors",
+            what: if self.direct {
+                "the same without tonic's transport"
+            } else {
+                "10,000 calls with 5 % loss: unary, all kinds of streams, metadata, errors"
+            },
         });
     }
 }
@@ -128,25 +141,50 @@ async fn a_tonic_server_without_mux_answers_ten_thousand_calls_of_grpc_go() {
     our_server(program, PLAIN).await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_direct_channel_has_ten_thousand_calls_answered_by_grpc_go() {
+    let Some(program) = GrpcPeer::find() else {
+        return;
+    };
+    our_client(program, DIRECT).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_direct_server_answers_ten_thousand_calls_of_grpc_go() {
+    let Some(program) = GrpcPeer::find() else {
+        return;
+    };
+    our_server(program, DIRECT).await;
+}
+
 async fn our_client(program: &Path, cell: Cell) {
     let (mut peer, addr) = GrpcPeer::serve(program, &cell.peer_options()).await;
     let relay = link(addr);
     let endpoint = Endpoint::from_shared(format!("http://{}", relay.local_addr()));
     let endpoint = endpoint.expect("a URI");
     let connector = Connector::new(cell.config());
-    let channel = if cell.mux {
-        endpoint
-            .connect_kcp(connector.mux(MuxConfig::go_peer()))
-            .await
+    if cell.direct {
+        let connector = connector.mux(MuxConfig::go_peer());
+        let channel = DirectChannel::new(connector, endpoint.uri().clone());
+        have_calls_answered(channel.expect("a target")).await;
     } else {
-        endpoint.connect_kcp(connector.bare()).await
-    };
-    let channel = channel.expect("KCP always connects");
+        let channel = if cell.mux {
+            endpoint
+                .connect_kcp(connector.mux(MuxConfig::go_peer()))
+                .await
+        } else {
+            endpoint.connect_kcp(connector.bare()).await
+        };
+        have_calls_answered(channel.expect("KCP always connects")).await;
+    }
+    check(&mut peer, cell).await;
+    cell.passed("calls");
+}
+
+async fn have_calls_answered(channel: impl Channel) {
     let done = Arc::new(AtomicU64::new(0));
     let calls = call_all(channel, CALLS, WORKERS, seed(), Arc::clone(&done));
     while_moving(|| done.load(Ordering::Relaxed), calls).await;
-    check(&mut peer, cell).await;
-    cell.passed("calls");
 }
 
 async fn our_server(program: &Path, cell: Cell) {
@@ -159,7 +197,10 @@ async fn our_server(program: &Path, cell: Cell) {
     let answered = Arc::clone(&service.calls);
     let server = tokio::spawn(async move {
         let server = Server::builder();
-        if cell.mux {
+        if cell.direct {
+            kcp_tonic::serve_direct(listener.mux(MuxConfig::go_peer()), service).await;
+            Ok(())
+        } else if cell.mux {
             let incoming = kcp_tonic::Incoming::new(listener.mux(MuxConfig::go_peer()));
             server.serve_with_incoming(service, incoming).await
         } else {
