@@ -241,7 +241,8 @@ impl<S: DatagramSocket + Unpin> Driver<S> {
             max_message: self.hub.max_message(key),
             max_oob: self.hub.max_oob(key),
         };
-        let pipe = Arc::new(Pipe::new(identity, config));
+        let meters = self.hub.meters(key).unwrap_or_default();
+        let pipe = Arc::new(Pipe::new(identity, meters, config));
         let index = key.index();
         if self.pipes.len() <= index {
             self.pipes.resize(index + 1, None);
@@ -336,13 +337,6 @@ impl<S: DatagramSocket + Unpin> Driver<S> {
                 Event::Drained(key) => {
                     if let Some(pipe) = self.pipe(key) {
                         pipe.set_drained();
-                    }
-                }
-                Event::Changed(key) => {
-                    if let Some(pipe) = self.pipe(key)
-                        && let Some(stats) = self.hub.session_stats(key)
-                    {
-                        pipe.publish(stats);
                     }
                 }
                 Event::Ended(key, error, stats) => {

@@ -11,6 +11,7 @@ use std::task::{Context, Poll, Waker};
 use super::mailbox::Mailbox;
 use crate::config::{Config, Window};
 use crate::error::SessionError;
+use crate::proto::meters::Meters;
 use crate::proto::{Change, Chunk, SessionKey};
 use crate::stats::SessionStats;
 
@@ -80,7 +81,8 @@ struct State {
     writer: Option<Waker>,
     oob_reader: Option<Waker>,
     watcher: Option<Waker>,
-    stats: SessionStats,
+    /// What the session had counted when it ended.
+    last_stats: Option<Box<SessionStats>>,
 }
 
 /// Parts of the receive window, which closes by bytes, and by messages where these are read.
@@ -124,11 +126,12 @@ pub(crate) struct Identity {
 #[derive(Debug)]
 pub(crate) struct Pipe {
     identity: Identity,
+    meters: Meters,
     state: Mutex<State>,
 }
 
 impl Pipe {
-    pub(crate) fn new(identity: Identity, config: &Config) -> Self {
+    pub(crate) fn new(identity: Identity, meters: Meters, config: &Config) -> Self {
         Self {
             state: Mutex::new(State {
                 write_delay: config.write_delay,
@@ -137,6 +140,7 @@ impl Pipe {
                 ..State::default()
             }),
             identity,
+            meters,
         }
     }
 
@@ -218,11 +222,6 @@ impl Pipe {
         self.lock().spare.push(chunk);
     }
 
-    /// The driver publishes the session's counters.
-    pub(crate) fn publish(&self, stats: SessionStats) {
-        self.lock().stats = stats;
-    }
-
     pub(crate) fn set_drained(&self) {
         let mut state = self.lock();
         state.drained = true;
@@ -244,7 +243,7 @@ impl Pipe {
         let mut state = self.lock();
         state.ended.get_or_insert(error);
         if let Some(stats) = stats {
-            state.stats = stats;
+            state.last_stats = Some(Box::new(stats));
         }
         // Nobody will send these any more.
         state.outbox = Outbox::default();
@@ -259,9 +258,10 @@ impl Pipe {
         wakers.into_iter().for_each(wake);
     }
 
-    /// The session's counters as last published.
+    /// The session's counters and gauges.
     pub(crate) fn stats(&self) -> SessionStats {
-        self.lock().stats
+        let last = self.lock().last_stats.as_deref().copied();
+        last.unwrap_or_else(|| self.meters.read())
     }
 
     /// Why the session ended, if it did.

@@ -23,6 +23,7 @@ use super::chunk::Pool;
 use super::crypto::Nonces;
 use super::deadlines::Deadlines;
 use super::fec::Code;
+use super::meters::Meters;
 use super::path::{Path, QUARANTINE};
 use super::session::Session;
 use crate::config::Config;
@@ -63,8 +64,6 @@ pub enum Event {
     Answered(SessionKey),
     /// Everything written was acknowledged, after [`drain`](Hub::drain) asked for it.
     Drained(SessionKey),
-    /// Its counters may have changed.
-    Changed(SessionKey),
     /// It ended; the key is void.
     Ended(SessionKey, SessionError, Box<SessionStats>),
 }
@@ -261,11 +260,8 @@ impl Hub {
                 Event::Writable(key)
             } else if core::mem::take(&mut notices.drained) {
                 Event::Drained(key)
-            } else if core::mem::take(&mut entry.noticed) {
-                self.noticed.pop_front();
-                Event::Changed(key)
             } else {
-                // Left behind by a session that ended.
+                entry.noticed = false;
                 self.noticed.pop_front();
                 continue;
             };
@@ -304,7 +300,8 @@ impl Hub {
             entry.ready = true;
             self.ready.push_back(index);
         }
-        if !entry.noticed {
+        entry.session.measure();
+        if !entry.noticed && entry.session.has_notices() {
             entry.noticed = true;
             self.noticed.push_back(index);
         }
@@ -372,14 +369,19 @@ impl Hub {
             generation: entry.generation,
         };
         let path = &mut self.paths[entry.path as usize];
-        let stats = entry.session.stats(path);
-        self.stats.sessions.add(entry.session.counters());
+        entry.session.measure();
+        let meters = Meters {
+            session: Arc::clone(entry.session.meters()),
+            path: Arc::clone(path.meters()),
+        };
+        let stats = meters.read();
+        self.stats.sessions.add(&meters.session.read());
         let peer = path.addr;
         self.by_conv.remove(&(entry.path, entry.session.conv()));
         path.sessions.retain(|&other| other != index);
         if path.sessions.is_empty() {
             let path = self.paths.remove(entry.path as usize);
-            self.stats.sessions.add(&path.counters());
+            self.stats.sessions.add(&path.meters().read());
             self.by_addr.remove(&peer);
             let departed = Departed {
                 at: now,
@@ -417,6 +419,13 @@ impl Hub {
                 conv_fits.then_some(index)
             }
             _ => self.by_conv.get(&(path, conv)).copied(),
+        }
+    }
+
+    fn meters_of(&self, entry: &Entry) -> Meters {
+        Meters {
+            session: Arc::clone(entry.session.meters()),
+            path: Arc::clone(self.paths[entry.path as usize].meters()),
         }
     }
 

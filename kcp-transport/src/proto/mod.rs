@@ -17,6 +17,7 @@ mod hub;
 #[doc(hidden)]
 pub mod inspect;
 pub(crate) mod layout;
+pub(crate) mod meters;
 mod packet;
 mod path;
 mod session;

@@ -125,7 +125,9 @@ impl Hub {
                     .session
                     .handle_packet(now, repaired.packet, Origin::Rebuilt, &mut self.pool);
         }
-        self.paths[path as usize].decoder = Some(decoder);
+        let known = &mut self.paths[path as usize];
+        known.decoder = Some(decoder);
+        known.measure();
     }
 
     /// Finds the session that a packet belongs to, or opens one for it.

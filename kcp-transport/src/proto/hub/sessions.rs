@@ -9,6 +9,7 @@ use crate::error::{SendError, SessionError};
 use crate::proto::Time;
 use crate::proto::arq::sender::Settings;
 use crate::proto::chunk::Chunk;
+use crate::proto::meters::Meters;
 use crate::stats::{EndpointStats, SessionStats};
 
 /// What a live session may be told to do differently; kcp-go's setters.
@@ -220,8 +221,12 @@ impl Hub {
 
     /// Counters and gauges of a session.
     pub fn session_stats(&self, key: SessionKey) -> Option<SessionStats> {
-        let entry = self.entry(key)?;
-        Some(entry.session.stats(&self.paths[entry.path as usize]))
+        self.meters(key).map(|meters| meters.read())
+    }
+
+    /// The same, to be looked at whenever somebody asks.
+    pub(crate) fn meters(&self, key: SessionKey) -> Option<Meters> {
+        self.entry(key).map(|entry| self.meters_of(entry))
     }
 
     /// Counters of the endpoint. Walks over all sessions.
@@ -229,10 +234,10 @@ impl Hub {
         let mut stats = self.stats;
         stats.current_sessions = self.sessions.len() as u64;
         for (_, entry) in &self.sessions {
-            stats.sessions.add(entry.session.counters());
+            stats.sessions.add(&entry.session.meters().read());
         }
         for (_, path) in &self.paths {
-            stats.sessions.add(&path.counters());
+            stats.sessions.add(&path.meters().read());
         }
         stats
     }
