@@ -17,6 +17,7 @@ use super::chunk::{Chunk, Pool};
 use super::doubt::Doubt;
 use super::meters::{Gauges, SessionMeters};
 use super::path::Path;
+use super::time::earliest;
 use crate::config::Config;
 use crate::error::SessionError;
 
@@ -308,7 +309,7 @@ impl Session {
             idle,
             state,
         ];
-        times.into_iter().flatten().min()
+        earliest(times)
     }
 
     /// Queues bytes of the application; none are ignored, since nobody could read an empty message.

@@ -4,9 +4,8 @@
 
 mod recovery;
 
-use std::collections::VecDeque;
-
 use core::time::Duration;
+use std::collections::VecDeque;
 
 use super::buffer::SendBuffer;
 use super::congestion::{Congestion, Fixed, Reno, pacing_rate};
@@ -17,10 +16,10 @@ use super::rtt::Rtt;
 use super::segment::{Command, HEADER_LEN, Header};
 use super::seq::{Seq, TransmissionId};
 use crate::config::{Config, CongestionControl};
-use crate::proto::Time;
 use crate::proto::chunk::{Chunk, Pool};
 use crate::proto::layout::PacketWriter;
 use crate::proto::meters::SessionMeters;
+use crate::proto::time::{Time, earliest};
 
 /// Window assumed of a peer that was not heard yet, in segments. Source: ikcp.c `IKCP_WND_RCV`, kcp-go's 32.
 const INITIAL_REMOTE_WINDOW: u32 = 32;
@@ -297,7 +296,7 @@ impl Sender {
             .next_due()
             .map(|due| due.max(self.pacer.allowed_at()));
         let times = [self.detect_at, self.probe_at(), window, paced, copy];
-        times.into_iter().flatten().min()
+        earliest(times)
     }
 
     /// Whether a segment may leave now.
