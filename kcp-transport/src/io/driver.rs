@@ -25,6 +25,7 @@ use super::socket::{DatagramSocket, RECEIVE_SLOTS, ReceiveSlot};
 use super::turn::step_back;
 use crate::config::Config;
 use crate::error::SessionError;
+use crate::proto::chunk::SMALL;
 use crate::proto::{Event, Hub, PacketBatch, SessionKey, Time};
 
 /// Packets received in one turn, about: acknowledgements leave at its end, and the peer's window must not run dry.
@@ -186,7 +187,10 @@ impl<S: DatagramSocket + Unpin> Driver<S> {
     fn collect(&mut self, now: Time) -> Result<bool, SessionError> {
         let mut visits = std::mem::take(&mut self.visits);
         let mut commands = std::mem::take(&mut self.commands);
-        let anything = self.mailbox.take(&mut visits, &mut commands);
+        let hub = &mut self.hub;
+        let anything = self
+            .mailbox
+            .take(&mut visits, &mut commands, || hub.spare_chunk(SMALL));
         // Who gives up a session and opens another has left a visit before the command.
         for key in visits.drain(..) {
             self.visit(now, key);
@@ -321,11 +325,14 @@ impl<S: DatagramSocket + Unpin> Driver<S> {
                     if let Some(pipe) = self.pipe(key) {
                         // Both closures need the hub, one after the other.
                         let hub = std::cell::RefCell::new(&mut self.hub);
-                        woken |= pipe.deliver(
+                        let delivered = pipe.deliver(
                             || hub.borrow_mut().read(key),
                             || hub.borrow_mut().read_oob(key),
                         );
-                        self.visit(now, key);
+                        woken |= delivered.woken;
+                        if delivered.consumed {
+                            self.visit(now, key);
+                        }
                     }
                 }
                 Event::Writable(key) => self.visit(now, key),

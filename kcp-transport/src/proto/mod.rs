@@ -7,7 +7,7 @@
 
 mod arq;
 mod batch;
-mod chunk;
+pub(crate) mod chunk;
 pub(crate) mod crypto;
 mod deadlines;
 mod doubt;
