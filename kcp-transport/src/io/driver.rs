@@ -26,6 +26,7 @@ use super::turn::step_back;
 use crate::config::Config;
 use crate::error::SessionError;
 use crate::proto::chunk::SMALL;
+use crate::proto::hub::FETCHED;
 use crate::proto::{Event, Hub, PacketBatch, SessionKey, Time};
 
 /// Packets received in one turn, about: acknowledgements leave at its end, and the peer's window must not run dry.
@@ -192,9 +193,13 @@ impl<S: DatagramSocket + Unpin> Driver<S> {
             .mailbox
             .take(&mut visits, &mut commands, || hub.spare_chunk(SMALL));
         // Who gives up a session and opens another has left a visit before the command.
-        for key in visits.drain(..) {
-            self.visit(now, key);
+        for group in visits.chunks(FETCHED) {
+            self.hub.fetch(group);
+            for &key in group {
+                self.visit(now, key);
+            }
         }
+        visits.clear();
         for command in commands.drain(..) {
             self.handle_command(now, command)?;
         }
@@ -311,6 +316,7 @@ impl<S: DatagramSocket + Unpin> Driver<S> {
     /// Hands received chunks and other news to the handles. Returns whether that woke a reader.
     fn deliver(&mut self, now: Time) -> bool {
         let mut woken = false;
+        self.fetch_pipes();
         while let Some(event) = self.hub.poll_event() {
             match event {
                 Event::Accepted(key) => {
@@ -359,6 +365,18 @@ impl<S: DatagramSocket + Unpin> Driver<S> {
             }
         }
         woken
+    }
+
+    /// Looks at the pipes of sessions with news, so that the processor waits for all of them at once.
+    fn fetch_pipes(&self) {
+        let noticed = self.hub.noticed();
+        if noticed.len() > 1 {
+            for index in noticed.take(FETCHED) {
+                if let Some(pipe) = self.pipes.get(index).and_then(Option::as_ref) {
+                    pipe.fetch();
+                }
+            }
+        }
     }
 
     /// Sends packets until nothing more may leave, the socket is full or the turn's budget is spent.

@@ -131,6 +131,11 @@ impl Pipe {
         }
     }
 
+    /// Looks at what a visit will need.
+    pub(crate) fn fetch(&self) {
+        std::hint::black_box((self.identity.conv, self.state.is_poisoned()));
+    }
+
     /// The driver takes what the handle left. `with_chunks`: the session has room for what was written.
     pub(crate) fn collect(&self, with_chunks: bool, out: &mut Outbox) {
         let mut state = self.lock();

@@ -126,6 +126,10 @@ impl SessionMeters {
         self.remote_window.store(window, Relaxed);
     }
 
+    pub(crate) fn unsent(&self) -> u64 {
+        self.unsent.get()
+    }
+
     /// Without what belongs to the path.
     pub(crate) fn read(&self) -> SessionStats {
         SessionStats {

@@ -12,7 +12,7 @@ pub(crate) mod crypto;
 mod deadlines;
 mod doubt;
 pub(crate) mod fec;
-mod hub;
+pub(crate) mod hub;
 #[cfg(feature = "internals")]
 #[doc(hidden)]
 pub mod inspect;

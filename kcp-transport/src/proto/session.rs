@@ -158,6 +158,35 @@ impl Session {
         }
     }
 
+    /// Looks at the parts of itself that small work will need; the result means nothing.
+    ///
+    /// What was idle for a while lies in memory, each part a hundred nanoseconds away. Who has work for several sessions
+    /// looks at all of them first, so that the processor waits for many parts at once and not for one after the other.
+    /// What lies behind these parts has a [turn of its own](Self::fetch_behind), when it is known where that is.
+    pub(crate) fn fetch(&self) -> u64 {
+        let words = [
+            self.conv.into(),
+            self.told_window.into(),
+            self.last_heard.as_nanos(),
+            self.owed.len() as u64,
+            self.notices.accepted.into(),
+            self.sender.fetch(),
+            self.receiver.fetch(),
+        ];
+        words.into_iter().fold(0, u64::wrapping_add)
+    }
+
+    /// Looks at what lies behind its parts.
+    pub(crate) fn fetch_behind(&self) -> u64 {
+        let words = [
+            self.meters.segments_sent.get(),
+            self.meters.unsent(),
+            self.owed.front().map_or(0, |ack| ack.sn.0.into()),
+            self.sender.fetch_behind(),
+        ];
+        words.into_iter().fold(0, u64::wrapping_add)
+    }
+
     /// Takes a packet of segments. Segments before a malformed one keep their effect, as in kcp-go.
     pub(crate) fn handle_packet(
         &mut self,

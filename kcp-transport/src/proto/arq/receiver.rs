@@ -112,6 +112,20 @@ impl Receiver {
         }
     }
 
+    /// See [`Session::fetch`](crate::proto::session::Session::fetch).
+    pub(crate) fn fetch(&self) -> u64 {
+        let words = [
+            self.next.0.into(),
+            self.unread as u64,
+            self.ready.len() as u64,
+            self.selective.len() as u64,
+            self.repeat.len() as u64,
+            self.waiting as u64,
+            u64::from(self.newest_transmission.0),
+        ];
+        words.into_iter().fold(0, u64::wrapping_add)
+    }
+
     /// Takes a data segment. Duplicates are acknowledged again; segments beyond the window are not, so the peer
     /// sends them again once the window has moved.
     pub(crate) fn handle_push(

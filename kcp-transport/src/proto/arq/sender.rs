@@ -2,6 +2,7 @@
 //!
 //! Decides what leaves next; the session decides into which packet. Never builds an empty segment.
 
+mod fetch;
 mod recovery;
 
 use core::time::Duration;

@@ -46,6 +46,20 @@ impl Hub {
         }
     }
 
+    /// Prepares for work on these sessions, one after the other.
+    pub(crate) fn fetch(&mut self, keys: &[SessionKey]) {
+        let mut indices = core::mem::take(&mut self.due);
+        indices.extend(keys.iter().map(|key| key.index));
+        self.fetch_sessions(&indices);
+        indices.clear();
+        self.due = indices;
+    }
+
+    /// Indices of sessions with news.
+    pub(crate) fn noticed(&self) -> impl ExactSizeIterator<Item = usize> {
+        self.noticed.iter().map(|&index| index as usize)
+    }
+
     /// Queues bytes; in message mode, one message of 1 to [`max_message`](Self::max_message) bytes. Ignored if the
     /// session ended.
     pub fn write(&mut self, now: Time, key: SessionKey, chunk: Chunk) {
