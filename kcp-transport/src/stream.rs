@@ -443,7 +443,7 @@ mod tests {
             max_message: 1 << 20,
             max_oob: None,
         };
-        let pipe = Arc::new(Pipe::new(identity, &config));
+        let pipe = Arc::new(Pipe::new(identity, Default::default(), &config));
         let handle = Handle::new(Arc::clone(&pipe), Arc::new(Mailbox::default()));
         (KcpStream::new(Opened(Arc::new(handle))), pipe)
     }

@@ -25,6 +25,8 @@ use super::socket::{DatagramSocket, RECEIVE_SLOTS, ReceiveSlot};
 use super::turn::step_back;
 use crate::config::Config;
 use crate::error::SessionError;
+use crate::proto::chunk::SMALL;
+use crate::proto::hub::FETCHED;
 use crate::proto::{Event, Hub, PacketBatch, SessionKey, Time};
 
 /// Packets received in one turn, about: acknowledgements leave at its end, and the peer's window must not run dry.
@@ -186,11 +188,18 @@ impl<S: DatagramSocket + Unpin> Driver<S> {
     fn collect(&mut self, now: Time) -> Result<bool, SessionError> {
         let mut visits = std::mem::take(&mut self.visits);
         let mut commands = std::mem::take(&mut self.commands);
-        let anything = self.mailbox.take(&mut visits, &mut commands);
+        let hub = &mut self.hub;
+        let anything = self
+            .mailbox
+            .take(&mut visits, &mut commands, || hub.spare_chunk(SMALL));
         // Who gives up a session and opens another has left a visit before the command.
-        for key in visits.drain(..) {
-            self.visit(now, key);
+        for group in visits.chunks(FETCHED) {
+            self.hub.fetch(group);
+            for &key in group {
+                self.visit(now, key);
+            }
         }
+        visits.clear();
         for command in commands.drain(..) {
             self.handle_command(now, command)?;
         }
@@ -241,7 +250,8 @@ impl<S: DatagramSocket + Unpin> Driver<S> {
             max_message: self.hub.max_message(key),
             max_oob: self.hub.max_oob(key),
         };
-        let pipe = Arc::new(Pipe::new(identity, config));
+        let meters = self.hub.meters(key).unwrap_or_default();
+        let pipe = Arc::new(Pipe::new(identity, meters, config));
         let index = key.index();
         if self.pipes.len() <= index {
             self.pipes.resize(index + 1, None);
@@ -306,6 +316,7 @@ impl<S: DatagramSocket + Unpin> Driver<S> {
     /// Hands received chunks and other news to the handles. Returns whether that woke a reader.
     fn deliver(&mut self, now: Time) -> bool {
         let mut woken = false;
+        self.fetch_pipes();
         while let Some(event) = self.hub.poll_event() {
             match event {
                 Event::Accepted(key) => {
@@ -320,11 +331,14 @@ impl<S: DatagramSocket + Unpin> Driver<S> {
                     if let Some(pipe) = self.pipe(key) {
                         // Both closures need the hub, one after the other.
                         let hub = std::cell::RefCell::new(&mut self.hub);
-                        woken |= pipe.deliver(
+                        let delivered = pipe.deliver(
                             || hub.borrow_mut().read(key),
                             || hub.borrow_mut().read_oob(key),
                         );
-                        self.visit(now, key);
+                        woken |= delivered.woken;
+                        if delivered.consumed {
+                            self.visit(now, key);
+                        }
                     }
                 }
                 Event::Writable(key) => self.visit(now, key),
@@ -336,13 +350,6 @@ impl<S: DatagramSocket + Unpin> Driver<S> {
                 Event::Drained(key) => {
                     if let Some(pipe) = self.pipe(key) {
                         pipe.set_drained();
-                    }
-                }
-                Event::Changed(key) => {
-                    if let Some(pipe) = self.pipe(key)
-                        && let Some(stats) = self.hub.session_stats(key)
-                    {
-                        pipe.publish(stats);
                     }
                 }
                 Event::Ended(key, error, stats) => {
@@ -358,6 +365,18 @@ impl<S: DatagramSocket + Unpin> Driver<S> {
             }
         }
         woken
+    }
+
+    /// Looks at the pipes of sessions with news, so that the processor waits for all of them at once.
+    fn fetch_pipes(&self) {
+        let noticed = self.hub.noticed();
+        if noticed.len() > 1 {
+            for index in noticed.take(FETCHED) {
+                if let Some(pipe) = self.pipes.get(index).and_then(Option::as_ref) {
+                    pipe.fetch();
+                }
+            }
+        }
     }
 
     /// Sends packets until nothing more may leave, the socket is full or the turn's budget is spent.

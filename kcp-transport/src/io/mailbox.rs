@@ -8,8 +8,12 @@ use tokio::sync::oneshot;
 
 use super::pipe::Opened;
 use crate::error::SessionError;
-use crate::proto::SessionKey;
+use crate::proto::chunk::SMALL;
+use crate::proto::{Chunk, SessionKey};
 use crate::stats::EndpointStats;
+
+/// Chunks that wait for small writes: about what many handles write between two turns of the driver.
+const MAX_SPARE: usize = 64;
 
 /// Something to do for the endpoint as a whole.
 #[derive(Debug)]
@@ -32,6 +36,8 @@ pub(crate) enum Command {
 struct Contents {
     visits: Vec<SessionKey>,
     commands: Vec<Command>,
+    /// Recycled chunks for small writes.
+    spare: Vec<Chunk>,
     /// Set while the driver sleeps.
     waker: Option<Waker>,
     closed: bool,
@@ -71,9 +77,42 @@ impl Mailbox {
         Ok(())
     }
 
-    /// Takes everything; both vectors must be empty. Returns whether there was anything.
-    pub(crate) fn take(&self, visits: &mut Vec<SessionKey>, commands: &mut Vec<Command>) -> bool {
+    /// An empty chunk fit for `len` bytes, a recycled one if it is a small one that waits.
+    pub(crate) fn chunk(&self, len: usize) -> Chunk {
+        let spare = match self.0.try_lock() {
+            Ok(mut contents) if len <= SMALL => contents.spare.pop(),
+            // Others are busy with it: to wait for a chunk takes longer than to make one.
+            Ok(_) | Err(_) => None,
+        };
+        spare.unwrap_or_else(|| Chunk::for_len(len))
+    }
+
+    /// Keeps an emptied chunk for the next small write, or returns it. In its session's pipe it would lie, out of reach
+    /// of others and of every cache, until the driver looks there again.
+    pub(crate) fn keep(&self, mut chunk: Chunk) -> Option<Chunk> {
+        if chunk.capacity() == SMALL
+            && let Ok(mut contents) = self.0.try_lock()
+            && contents.spare.len() < MAX_SPARE
+            && !contents.closed
+        {
+            chunk.clear();
+            contents.spare.push(chunk);
+            return None;
+        }
+        Some(chunk)
+    }
+
+    /// Takes everything; both vectors must be empty. Leaves chunks for small writes, as long as `spare` has some. Returns
+    /// whether there was anything.
+    pub(crate) fn take(
+        &self,
+        visits: &mut Vec<SessionKey>,
+        commands: &mut Vec<Command>,
+        spare: impl FnMut() -> Option<Chunk>,
+    ) -> bool {
         let mut contents = self.lock();
+        let room = MAX_SPARE.saturating_sub(contents.spare.len());
+        contents.spare.extend(std::iter::from_fn(spare).take(room));
         std::mem::swap(&mut contents.visits, visits);
         std::mem::swap(&mut contents.commands, commands);
         !visits.is_empty() || !commands.is_empty()
@@ -103,6 +142,7 @@ impl Mailbox {
         contents.closed = true;
         contents.visits.clear();
         contents.commands.clear();
+        contents.spare = Vec::new();
     }
 
     fn lock(&self) -> MutexGuard<'_, Contents> {

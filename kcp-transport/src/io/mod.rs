@@ -7,4 +7,5 @@ pub(crate) mod mailbox;
 pub(crate) mod patience;
 pub(crate) mod pipe;
 pub(crate) mod socket;
+mod threshold;
 pub(crate) mod turn;

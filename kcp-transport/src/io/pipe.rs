@@ -9,8 +9,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
 use super::mailbox::Mailbox;
-use crate::config::{Config, Window};
+use super::threshold::Threshold;
+use crate::config::Config;
 use crate::error::SessionError;
+use crate::proto::meters::Meters;
 use crate::proto::{Change, Chunk, SessionKey};
 use crate::stats::SessionStats;
 
@@ -25,9 +27,6 @@ const MAX_OOB: usize = 64;
 
 /// Recycled chunks that wait for the writer.
 const MAX_SPARE: usize = 2;
-
-/// Bytes consumed after which the driver is told in any case.
-const MAX_UNREPORTED: usize = 64 * 1024;
 
 /// What a handle asks of its session.
 #[derive(Clone, Copy, Debug, Default)]
@@ -58,6 +57,15 @@ pub(crate) struct Outbox {
     pub(crate) consumed_messages: u32,
 }
 
+/// What came of handing over received bytes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Delivered {
+    /// A reader waited.
+    pub(crate) woken: bool,
+    /// Something of what came before was consumed, and the driver was not told yet.
+    pub(crate) consumed: bool,
+}
+
 #[derive(Debug, Default)]
 struct State {
     outbox: Outbox,
@@ -80,27 +88,8 @@ struct State {
     writer: Option<Waker>,
     oob_reader: Option<Waker>,
     watcher: Option<Waker>,
-    stats: SessionStats,
-}
-
-/// Parts of the receive window, which closes by bytes, and by messages where these are read.
-#[derive(Clone, Copy, Debug, Default)]
-struct Threshold {
-    bytes: usize,
-    messages: usize,
-}
-
-impl Threshold {
-    /// A quarter of the window, or less where that is much, or where less closes the window: a window of one segment is
-    /// closed by any byte.
-    fn new(window: Window, mss: usize) -> Self {
-        let window = usize::from(window);
-        let closing = (window - 1) * mss + 1;
-        Self {
-            bytes: (window * mss / 4).min(closing).clamp(1, MAX_UNREPORTED),
-            messages: (window / 4).max(1),
-        }
-    }
+    /// What the session had counted when it ended.
+    last_stats: Option<Box<SessionStats>>,
 }
 
 /// What never changes about a session.
@@ -124,11 +113,12 @@ pub(crate) struct Identity {
 #[derive(Debug)]
 pub(crate) struct Pipe {
     identity: Identity,
+    meters: Meters,
     state: Mutex<State>,
 }
 
 impl Pipe {
-    pub(crate) fn new(identity: Identity, config: &Config) -> Self {
+    pub(crate) fn new(identity: Identity, meters: Meters, config: &Config) -> Self {
         Self {
             state: Mutex::new(State {
                 write_delay: config.write_delay,
@@ -137,7 +127,13 @@ impl Pipe {
                 ..State::default()
             }),
             identity,
+            meters,
         }
+    }
+
+    /// Looks at what a visit will need.
+    pub(crate) fn fetch(&self) {
+        std::hint::black_box((self.identity.conv, self.state.is_poisoned()));
     }
 
     /// The driver takes what the handle left. `with_chunks`: the session has room for what was written.
@@ -160,12 +156,12 @@ impl Pipe {
         }
     }
 
-    /// The driver hands over what was received, from `read` until it returns `None`. Returns whether a reader waited.
+    /// The driver hands over what was received, from `read` until it returns `None`.
     pub(crate) fn deliver(
         &self,
         mut read: impl FnMut() -> Option<Chunk>,
         mut read_oob: impl FnMut() -> Option<Vec<u8>>,
-    ) -> bool {
+    ) -> Delivered {
         let mut state = self.lock();
         let before = state.incoming.len();
         while let Some(chunk) = read() {
@@ -200,11 +196,15 @@ impl Pipe {
         } else {
             None
         };
+        let outbox = &state.outbox;
+        let delivered = Delivered {
+            woken: reader.is_some() || oob_reader.is_some(),
+            consumed: outbox.consumed_bytes > 0 || !outbox.emptied.is_empty(),
+        };
         drop(state);
-        let woken = reader.is_some() || oob_reader.is_some();
         wake(reader);
         wake(oob_reader);
-        woken
+        delivered
     }
 
     /// Whether the writer could use a recycled chunk.
@@ -216,11 +216,6 @@ impl Pipe {
     /// The driver gives the writer recycled chunks.
     pub(crate) fn give_spare(&self, chunk: Chunk) {
         self.lock().spare.push(chunk);
-    }
-
-    /// The driver publishes the session's counters.
-    pub(crate) fn publish(&self, stats: SessionStats) {
-        self.lock().stats = stats;
     }
 
     pub(crate) fn set_drained(&self) {
@@ -244,7 +239,7 @@ impl Pipe {
         let mut state = self.lock();
         state.ended.get_or_insert(error);
         if let Some(stats) = stats {
-            state.stats = stats;
+            state.last_stats = Some(Box::new(stats));
         }
         // Nobody will send these any more.
         state.outbox = Outbox::default();
@@ -259,9 +254,10 @@ impl Pipe {
         wakers.into_iter().for_each(wake);
     }
 
-    /// The session's counters as last published.
+    /// The session's counters and gauges.
     pub(crate) fn stats(&self) -> SessionStats {
-        self.lock().stats
+        let last = self.lock().last_stats.as_deref().copied();
+        last.unwrap_or_else(|| self.meters.read())
     }
 
     /// Why the session ended, if it did.
@@ -341,7 +337,7 @@ impl Handle {
                 gather(buffers, len, last);
                 state.outgoing_bytes += len;
             } else {
-                let mut chunk = Chunk::for_len(len);
+                let mut chunk = self.mailbox.chunk(len);
                 gather(buffers, len, &mut chunk);
                 state.outgoing_bytes += len;
                 state.outbox.chunks.push_back(chunk);
@@ -377,7 +373,7 @@ impl Handle {
             register(&mut state.writer, cx);
             return Poll::Pending;
         }
-        let mut chunk = Chunk::for_len(message.len());
+        let mut chunk = self.mailbox.chunk(message.len());
         chunk.extend(message);
         state.outgoing_bytes += message.len();
         state.outbox.chunks.push_back(chunk);
@@ -398,7 +394,7 @@ impl Handle {
             state.outbox.consumed_bytes += consumed;
             state.outbox.consumed_messages += 1;
             if state.ended.is_none() {
-                state.outbox.emptied.push(chunk);
+                state.outbox.emptied.extend(self.mailbox.keep(chunk));
             }
         }
         let result = match (state.incoming.pop_front(), &state.ended) {
@@ -565,24 +561,5 @@ fn gather(buffers: &[IoSlice<'_>], len: usize, chunk: &mut Chunk) {
         let part = &buffer[..buffer.len().min(left)];
         chunk.push(part);
         left -= part.len();
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_is_not_reported_never_closes_the_window() {
-        for segments in [1, 2, 3, 32, 65_535] {
-            for mss in [4, 1_376] {
-                let window = Window::new(segments).expect("in range");
-                let unreported = Threshold::new(window, mss).bytes - 1;
-                assert!(
-                    unreported.div_ceil(mss) < segments,
-                    "{unreported} of {segments} segments"
-                );
-            }
-        }
     }
 }

@@ -10,6 +10,7 @@ mod sessions;
 pub use sessions::Change;
 
 use core::net::{IpAddr, SocketAddr};
+use core::ops::Range;
 use core::time::Duration;
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -23,6 +24,7 @@ use super::chunk::Pool;
 use super::crypto::Nonces;
 use super::deadlines::Deadlines;
 use super::fec::Code;
+use super::meters::Meters;
 use super::path::{Path, QUARANTINE};
 use super::session::Session;
 use crate::config::Config;
@@ -31,6 +33,9 @@ use crate::stats::{EndpointStats, SessionStats};
 
 /// A closed conversation is remembered this long: late packets of it must not begin it anew.
 const TOMBSTONE: Duration = Duration::from_secs(10);
+
+/// Sessions that are looked at together before there is work for each: what the second-level cache holds easily.
+pub(crate) const FETCHED: usize = 64;
 
 /// Closed conversations remembered at once.
 const MAX_TOMBSTONES: usize = 65_536;
@@ -63,8 +68,6 @@ pub enum Event {
     Answered(SessionKey),
     /// Everything written was acknowledged, after [`drain`](Hub::drain) asked for it.
     Drained(SessionKey),
-    /// Its counters may have changed.
-    Changed(SessionKey),
     /// It ended; the key is void.
     Ended(SessionKey, SessionError, Box<SessionStats>),
 }
@@ -112,6 +115,8 @@ pub struct Hub {
     /// Sessions with something to send, served in turn.
     ready: VecDeque<u32>,
     touched: Vec<u32>,
+    /// Where the packets lie in the datagrams at hand.
+    packets: Vec<Range<usize>>,
     due: Vec<u32>,
     noticed: VecDeque<u32>,
     ended: VecDeque<(SessionKey, SessionError, Box<SessionStats>)>,
@@ -147,6 +152,7 @@ impl Hub {
             generation: 0,
             ready: VecDeque::new(),
             touched: Vec::new(),
+            packets: Vec::new(),
             due: Vec::new(),
             noticed: VecDeque::new(),
             ended: VecDeque::new(),
@@ -181,14 +187,18 @@ impl Hub {
         while let Some(index) = self.deadlines.pop_due(now) {
             due.push(index);
         }
-        for index in due.drain(..) {
-            let entry = &mut self.sessions[index as usize];
-            let path = &mut self.paths[entry.path as usize];
-            match entry.session.handle_timeout(now, path) {
-                Ok(()) => self.file(now, index),
-                Err(error) => self.end(now, index, error),
+        for group in due.chunks(FETCHED) {
+            self.fetch_sessions(group);
+            for &index in group {
+                let entry = &mut self.sessions[index as usize];
+                let path = &mut self.paths[entry.path as usize];
+                match entry.session.handle_timeout(now, path) {
+                    Ok(()) => self.file(now, index),
+                    Err(error) => self.end(now, index, error),
+                }
             }
         }
+        due.clear();
         self.due = due;
         while let Some(&oldest) = self.tombstone_order.front() {
             match self.tombstones.get(&oldest) {
@@ -261,11 +271,8 @@ impl Hub {
                 Event::Writable(key)
             } else if core::mem::take(&mut notices.drained) {
                 Event::Drained(key)
-            } else if core::mem::take(&mut entry.noticed) {
-                self.noticed.pop_front();
-                Event::Changed(key)
             } else {
-                // Left behind by a session that ended.
+                entry.noticed = false;
                 self.noticed.pop_front();
                 continue;
             };
@@ -304,7 +311,8 @@ impl Hub {
             entry.ready = true;
             self.ready.push_back(index);
         }
-        if !entry.noticed {
+        entry.session.measure();
+        if !entry.noticed && entry.session.has_notices() {
             entry.noticed = true;
             self.noticed.push_back(index);
         }
@@ -372,14 +380,19 @@ impl Hub {
             generation: entry.generation,
         };
         let path = &mut self.paths[entry.path as usize];
-        let stats = entry.session.stats(path);
-        self.stats.sessions.add(entry.session.counters());
+        entry.session.measure();
+        let meters = Meters {
+            session: Arc::clone(entry.session.meters()),
+            path: Arc::clone(path.meters()),
+        };
+        let stats = meters.read();
+        self.stats.sessions.add(&meters.session.read());
         let peer = path.addr;
         self.by_conv.remove(&(entry.path, entry.session.conv()));
         path.sessions.retain(|&other| other != index);
         if path.sessions.is_empty() {
             let path = self.paths.remove(entry.path as usize);
-            self.stats.sessions.add(&path.counters());
+            self.stats.sessions.add(&path.meters().read());
             self.by_addr.remove(&peer);
             let departed = Departed {
                 at: now,
@@ -418,6 +431,33 @@ impl Hub {
             }
             _ => self.by_conv.get(&(path, conv)).copied(),
         }
+    }
+
+    fn meters_of(&self, entry: &Entry) -> Meters {
+        Meters {
+            session: Arc::clone(entry.session.meters()),
+            path: Arc::clone(self.paths[entry.path as usize].meters()),
+        }
+    }
+
+    /// See [`Session::fetch`].
+    fn fetch_sessions(&self, indices: &[u32]) {
+        if indices.len() < 2 {
+            return;
+        }
+        let sessions = || {
+            let entries = indices
+                .iter()
+                .map(|&index| self.sessions.get(index as usize));
+            entries.flatten().map(|entry| &entry.session)
+        };
+        // Nobody wants to know the sums, but they are how one looks at memory.
+        core::hint::black_box(sessions().map(Session::fetch).fold(0, u64::wrapping_add));
+        core::hint::black_box(
+            sessions()
+                .map(Session::fetch_behind)
+                .fold(0, u64::wrapping_add),
+        );
     }
 
     fn key(&self, index: u32) -> SessionKey {

@@ -7,16 +7,17 @@
 
 mod arq;
 mod batch;
-mod chunk;
+pub(crate) mod chunk;
 pub(crate) mod crypto;
 mod deadlines;
 mod doubt;
 pub(crate) mod fec;
-mod hub;
+pub(crate) mod hub;
 #[cfg(feature = "internals")]
 #[doc(hidden)]
 pub mod inspect;
 pub(crate) mod layout;
+pub(crate) mod meters;
 mod packet;
 mod path;
 mod session;

@@ -13,8 +13,8 @@ use super::arq::segment::HEADER_LEN;
 use super::batch::PacketBatch;
 use super::fec::{Code, Decoder, Encoder};
 use super::layout::{FEC_HEADER_LEN, Layout, MAX_DATAGRAM, PacketWriter};
+use super::meters::PathMeters;
 use crate::config::Config;
-use crate::stats::SessionStats;
 
 /// Inner packet types. Source: kcp-go `typeData`, `typeParity`, `typeOOB`.
 const TYPE_OOB: u16 = 0xf3;
@@ -40,8 +40,7 @@ pub(crate) struct Path {
     doubtful: bool,
     duplicates: u8,
     protect_control: bool,
-    packets_sent: u64,
-    bytes_sent: u64,
+    meters: Arc<PathMeters>,
 }
 
 impl Path {
@@ -62,8 +61,7 @@ impl Path {
             doubtful: false,
             duplicates: config.duplicates,
             protect_control: config.protect_control,
-            packets_sent: 0,
-            bytes_sent: 0,
+            meters: Arc::default(),
         };
         path.set_doubtful(path.encoder.is_some());
         path
@@ -134,7 +132,7 @@ impl Path {
         longest: usize,
         fill: impl FnOnce(&mut PacketWriter<'_>),
     ) -> usize {
-        let before = self.bytes_sent;
+        let before = self.meters.wire_bytes_sent.get();
         let Layout {
             crypto_header, tag, ..
         } = self.layout;
@@ -161,7 +159,7 @@ impl Path {
             let len = len.expect("as many are due as it announced");
             self.commit(batch, crypto_header + len + tag);
         }
-        (self.bytes_sent - before) as usize
+        (self.meters.wire_bytes_sent.get() - before) as usize
     }
 
     /// Builds a packet of control segments. Unless old peers need it, it carries no FEC header, which kcp-go accepts
@@ -235,24 +233,22 @@ impl Path {
         self.layout
     }
 
-    /// What was sent to this address, and what error correction did.
-    pub(crate) fn counters(&self) -> SessionStats {
-        let fec = self
-            .decoder
-            .as_ref()
-            .map(Decoder::counters)
-            .unwrap_or_default();
-        SessionStats {
-            packets_sent: self.packets_sent,
-            wire_bytes_sent: self.bytes_sent,
-            fec_full_groups: fec.complete,
-            fec_parity_received: fec.parity,
-            fec_recovered: fec.recovered,
-            fec_errors: fec.errors,
-            fec_short_packets: fec.short,
-            fec_groups: fec.groups,
-            fec_newest_group: fec.newest,
-            ..SessionStats::default()
+    /// What was sent to this address, and what error correction did as of [`measure`](Self::measure).
+    pub(crate) fn meters(&self) -> &Arc<PathMeters> {
+        &self.meters
+    }
+
+    /// Tells what error correction did.
+    pub(crate) fn measure(&self) {
+        if let Some(decoder) = &self.decoder {
+            let fec = decoder.counters();
+            self.meters.fec_full_groups.set(fec.complete);
+            self.meters.fec_parity_received.set(fec.parity);
+            self.meters.fec_recovered.set(fec.recovered);
+            self.meters.fec_errors.set(fec.errors);
+            self.meters.fec_short_packets.set(fec.short);
+            self.meters.fec_groups.set(fec.groups);
+            self.meters.fec_newest_group.set(fec.newest);
         }
     }
 
@@ -264,19 +260,23 @@ impl Path {
         if let Some(decoder) = &mut self.decoder {
             decoder.shrink();
         }
+        self.measure();
     }
 
     fn commit(&mut self, batch: &mut PacketBatch, len: usize) {
         batch.commit(self.addr, len);
-        self.packets_sent += 1;
-        self.bytes_sent += len as u64;
+        self.count(len);
+    }
+
+    fn count(&self, len: usize) {
+        self.meters.packets_sent.add(1);
+        self.meters.wire_bytes_sent.add(len as u64);
     }
 
     fn duplicate(&mut self, batch: &mut PacketBatch, len: usize) {
         for _ in 0..self.duplicates {
             batch.repeat_last(self.addr);
-            self.packets_sent += 1;
-            self.bytes_sent += len as u64;
+            self.count(len);
         }
     }
 }

@@ -6,6 +6,7 @@ mod packets;
 
 use core::time::Duration;
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use super::Time;
 use super::arq::receiver::{Ack, Origin, Reading, Receiver};
@@ -14,10 +15,11 @@ use super::arq::sender::{MAX_FRAGMENTS, Sender, Settings};
 use super::arq::seq::Seq;
 use super::chunk::{Chunk, Pool};
 use super::doubt::Doubt;
+use super::meters::{Gauges, SessionMeters};
 use super::path::Path;
+use super::time::earliest;
 use crate::config::Config;
 use crate::error::SessionError;
-use crate::stats::SessionStats;
 
 /// A lone acknowledgement waits this long at most for data to ride with, and never longer than the interval.
 const ACK_DELAY: Duration = Duration::from_millis(1);
@@ -63,6 +65,13 @@ pub(crate) struct Notices {
     pub(crate) answered: bool,
 }
 
+impl Notices {
+    /// Whether there is anything to know.
+    fn any(self) -> bool {
+        self.accepted || self.readable || self.writable || self.drained || self.answered
+    }
+}
+
 /// What a packet could not be taken for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct NotSegments;
@@ -101,7 +110,7 @@ pub(crate) struct Session {
     linger: Duration,
     doubt: Doubt,
     notices: Notices,
-    stats: SessionStats,
+    meters: Arc<SessionMeters>,
 }
 
 impl Session {
@@ -145,8 +154,37 @@ impl Session {
             linger: config.linger,
             doubt: Doubt::default(),
             notices: Notices::default(),
-            stats: SessionStats::default(),
+            meters: Arc::default(),
         }
+    }
+
+    /// Looks at the parts of itself that small work will need; the result means nothing.
+    ///
+    /// What was idle for a while lies in memory, each part a hundred nanoseconds away. Who has work for several sessions
+    /// looks at all of them first, so that the processor waits for many parts at once and not for one after the other.
+    /// What lies behind these parts has a [turn of its own](Self::fetch_behind), when it is known where that is.
+    pub(crate) fn fetch(&self) -> u64 {
+        let words = [
+            self.conv.into(),
+            self.told_window.into(),
+            self.last_heard.as_nanos(),
+            self.owed.len() as u64,
+            self.notices.accepted.into(),
+            self.sender.fetch(),
+            self.receiver.fetch(),
+        ];
+        words.into_iter().fold(0, u64::wrapping_add)
+    }
+
+    /// Looks at what lies behind its parts.
+    pub(crate) fn fetch_behind(&self) -> u64 {
+        let words = [
+            self.meters.segments_sent.get(),
+            self.meters.unsent(),
+            self.owed.front().map_or(0, |ack| ack.sn.0.into()),
+            self.sender.fetch_behind(),
+        ];
+        words.into_iter().fold(0, u64::wrapping_add)
     }
 
     /// Takes a packet of segments. Segments before a malformed one keep their effect, as in kcp-go.
@@ -157,8 +195,8 @@ impl Session {
         origin: Origin,
         pool: &mut Pool,
     ) -> Result<(), NotSegments> {
-        self.stats.packets_received += 1;
-        self.stats.wire_bytes_received += packet.len() as u64;
+        self.meters.packets_received.add(1);
+        self.meters.wire_bytes_received.add(packet.len() as u64);
         let mut una: Option<Seq> = None;
         let mut window = None;
         let mut acked = false;
@@ -189,11 +227,11 @@ impl Session {
                 Command::Ack => {
                     acked = true;
                     self.sender
-                        .handle_ack(now, header.sn, header.transmission, &mut self.stats);
+                        .handle_ack(now, header.sn, header.transmission, &self.meters);
                 }
                 Command::Push => {
                     self.receiver
-                        .handle_push(&header, data, origin, pool, &mut self.stats);
+                        .handle_push(&header, data, origin, pool, &self.meters);
                 }
                 Command::WindowAsk => self.tell_window = true,
                 Command::WindowTell => {}
@@ -202,7 +240,7 @@ impl Session {
         // Acknowledgements come first: `una` takes away the records that they name.
         if let Some(una) = una {
             let up_to_date = origin == Origin::Wire && !una.precedes(self.sender.una());
-            self.stats.packets_up_to_date += u64::from(up_to_date);
+            self.meters.packets_up_to_date.add(u64::from(up_to_date));
             acked |= self.sender.handle_una(now, una, pool);
         }
         // A rebuilt packet may be old: its window says nothing about now.
@@ -210,14 +248,14 @@ impl Session {
             acked |= self.sender.handle_window(now, window);
         }
         if acked {
-            self.sender.after_acks(now, &mut self.stats);
+            self.sender.after_acks(now, &self.meters);
         }
         self.after_packet(now, count > 0, origin);
         if failed {
-            self.stats.malformed_packets += 1;
+            self.meters.malformed_packets.add(1);
             return Err(NotSegments);
         }
-        self.stats.segments_received += count;
+        self.meters.segments_received.add(count);
         Ok(())
     }
 
@@ -234,7 +272,7 @@ impl Session {
 
     /// Takes an out-of-band message; dropped where nobody reads them.
     pub(crate) fn handle_oob(&mut self, now: Time, data: &[u8]) {
-        self.stats.oob_received += 1;
+        self.meters.oob_received.add(1);
         self.last_heard = now;
         if self.oob_in.len() < MAX_OOB {
             self.oob_in.push_back(data.to_vec());
@@ -249,7 +287,7 @@ impl Session {
         path: &mut Path,
     ) -> Result<(), SessionError> {
         let due = |at: Option<Time>| at.is_some_and(|at| at <= now);
-        if self.sender.handle_timeout(now, &mut self.stats) {
+        if self.sender.handle_timeout(now, &self.meters) {
             self.ask_window = true;
         }
         if due(self.hold_until) {
@@ -300,7 +338,7 @@ impl Session {
             idle,
             state,
         ];
-        times.into_iter().flatten().min()
+        earliest(times)
     }
 
     /// Queues bytes of the application; none are ignored, since nobody could read an empty message.
@@ -309,7 +347,7 @@ impl Session {
             pool.give(chunk);
             return;
         }
-        self.stats.bytes_sent += chunk.len() as u64;
+        self.meters.bytes_sent.add(chunk.len() as u64);
         self.drain_wanted = false;
         self.touch(now);
         let cut = self.messages || !self.stream_mode;
@@ -339,7 +377,7 @@ impl Session {
     /// Takes what is ready for the application.
     pub(crate) fn read(&mut self) -> Option<Chunk> {
         let chunk = self.receiver.read()?;
-        self.stats.bytes_received += chunk.len() as u64;
+        self.meters.bytes_received.add(chunk.len() as u64);
         Some(chunk)
     }
 
@@ -433,6 +471,11 @@ impl Session {
         &mut self.notices
     }
 
+    /// Whether there is anything the handle should know.
+    pub(crate) fn has_notices(&self) -> bool {
+        self.notices.any()
+    }
+
     pub(crate) fn conv(&self) -> u32 {
         self.conv
     }
@@ -447,33 +490,27 @@ impl Session {
         self.sender.mss() * MAX_FRAGMENTS
     }
 
-    /// Counters and gauges.
-    pub(crate) fn stats(&self, path: &Path) -> SessionStats {
+    /// Counters and gauges, for whoever wants to look at them; the gauges as [`measure`](Self::measure) left them.
+    pub(crate) fn meters(&self) -> &Arc<SessionMeters> {
+        &self.meters
+    }
+
+    /// Sets the gauges.
+    pub(crate) fn measure(&self) {
         let rtt = self.sender.rtt();
-        let mut stats = self.stats;
-        let of_path = path.counters();
-        stats.add(&of_path);
-        SessionStats {
+        self.meters.set(Gauges {
             rtt: rtt.smoothed(),
             min_rtt: rtt.min(),
             rtt_deviation: rtt.deviation(),
             rto: self.sender.rto(),
             loss_rate: self.sender.loss_rate(),
-            in_flight: self.sender.in_flight() as u64,
-            unsent: self.sender.unsent() as u64,
-            unread: self.receiver.unread() as u64,
-            out_of_order: self.receiver.waiting() as u64,
+            in_flight: self.sender.in_flight(),
+            unsent: self.sender.unsent(),
+            unread: self.receiver.unread(),
+            out_of_order: self.receiver.waiting(),
             remote_window: self.sender.remote_window(),
             congestion_window: self.sender.congestion_window(),
-            fec_groups: of_path.fec_groups,
-            fec_newest_group: of_path.fec_newest_group,
-            ..stats
-        }
-    }
-
-    /// Counters, without those that belong to the path.
-    pub(crate) fn counters(&self) -> &SessionStats {
-        &self.stats
+        });
     }
 
     fn after_packet(&mut self, now: Time, valid: bool, origin: Origin) {

@@ -69,3 +69,15 @@ impl Sub<Duration> for Time {
         Self(self.0.saturating_sub(nanos))
     }
 }
+
+/// The earliest of these times.
+///
+/// As quick as the times are at hand: an iterator over options first moves them, and waits until they have arrived.
+#[inline(always)]
+pub(crate) fn earliest<const N: usize>(times: [Option<Time>; N]) -> Option<Time> {
+    let mut earliest = Time::MAX;
+    for time in &times {
+        earliest = earliest.min(time.unwrap_or(Time::MAX));
+    }
+    (earliest < Time::MAX).then_some(earliest)
+}

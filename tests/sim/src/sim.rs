@@ -422,7 +422,7 @@ impl Sim {
                         self.ends[end].ended = Some((error, stats));
                     }
                 }
-                Event::Changed(_) | _ => {}
+                _ => {}
             }
         }
         anything

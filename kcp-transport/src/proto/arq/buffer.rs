@@ -28,6 +28,10 @@ struct Placed {
 }
 
 impl SendBuffer {
+    pub(crate) fn fetch_behind(&self) -> u64 {
+        self.chunks.back().map_or(0, |placed| placed.start)
+    }
+
     /// Appends `chunk`. One that is short is copied into the last chunk if that has room, so that writes of less than a
     /// chunk do not each hold a chunk's memory; others move.
     pub(crate) fn push(&mut self, chunk: Chunk, pool: &mut Pool) {

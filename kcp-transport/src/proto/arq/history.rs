@@ -118,6 +118,15 @@ impl History {
         }
     }
 
+    pub(crate) fn fetch(&self) -> u64 {
+        self.records.len() as u64 + u64::from(self.window_parts)
+    }
+
+    pub(crate) fn fetch_behind(&self) -> u64 {
+        let record = self.records.back();
+        record.map_or(0, |record| record.sent_at.as_nanos())
+    }
+
     /// The window has changed.
     pub(crate) fn set_window(&mut self, window: u32) {
         self.limit = limit(window);

@@ -55,6 +55,10 @@ impl Pacer {
         self.tokens = self.tokens.min(self.capacity);
     }
 
+    pub(crate) fn fetch(&self) -> u64 {
+        self.filled_at.as_nanos()
+    }
+
     /// Whether a packet may leave now.
     pub(crate) fn allows(&mut self, now: Time) -> bool {
         self.fill(now);

@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use super::segment::Header;
 use super::seq::{Seq, TransmissionId};
 use crate::proto::chunk::{Chunk, LARGE, Pool, SMALL};
-use crate::stats::SessionStats;
+use crate::proto::meters::SessionMeters;
 
 /// Fragments of one message at most: the header counts down to 0 in one byte.
 const MAX_FRAGMENTS: usize = 256;
@@ -112,6 +112,20 @@ impl Receiver {
         }
     }
 
+    /// See [`Session::fetch`](crate::proto::session::Session::fetch).
+    pub(crate) fn fetch(&self) -> u64 {
+        let words = [
+            self.next.0.into(),
+            self.unread as u64,
+            self.ready.len() as u64,
+            self.selective.len() as u64,
+            self.repeat.len() as u64,
+            self.waiting as u64,
+            u64::from(self.newest_transmission.0),
+        ];
+        words.into_iter().fold(0, u64::wrapping_add)
+    }
+
     /// Takes a data segment. Duplicates are acknowledged again; segments beyond the window are not, so the peer
     /// sends them again once the window has moved.
     pub(crate) fn handle_push(
@@ -120,11 +134,13 @@ impl Receiver {
         data: &[u8],
         origin: Origin,
         pool: &mut Pool,
-        stats: &mut SessionStats,
+        meters: &SessionMeters,
     ) {
         let ahead = header.sn.distance_from(self.next);
         if ahead >= self.window as i32 {
-            stats.segments_repeated += u64::from(origin == Origin::Wire);
+            meters
+                .segments_repeated
+                .add(u64::from(origin == Origin::Wire));
             return;
         }
         let known = ahead < 0
@@ -140,7 +156,7 @@ impl Receiver {
         let closed_gap = self.next.distance_from(before) > 1;
         match origin {
             Origin::Wire => {
-                stats.segments_repeated += u64::from(known);
+                meters.segments_repeated.add(u64::from(known));
                 self.newest_transmission = header.transmission;
                 let ack = Ack {
                     sn: header.sn,

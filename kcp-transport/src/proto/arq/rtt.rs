@@ -52,6 +52,10 @@ pub(crate) struct Rtt {
 }
 
 impl Rtt {
+    pub(crate) fn fetch(&self) -> u64 {
+        self.estimator.smoothed as u64
+    }
+
     /// Takes a sample: the time from a transmission to the first acknowledgement that names it.
     pub(crate) fn update(&mut self, sample: Duration) {
         // Zero would make the estimator start anew at the next sample.

@@ -2,11 +2,11 @@
 //!
 //! Decides what leaves next; the session decides into which packet. Never builds an empty segment.
 
+mod fetch;
 mod recovery;
 
-use std::collections::VecDeque;
-
 use core::time::Duration;
+use std::collections::VecDeque;
 
 use super::buffer::SendBuffer;
 use super::congestion::{Congestion, Fixed, Reno, pacing_rate};
@@ -17,10 +17,10 @@ use super::rtt::Rtt;
 use super::segment::{Command, HEADER_LEN, Header};
 use super::seq::{Seq, TransmissionId};
 use crate::config::{Config, CongestionControl};
-use crate::proto::Time;
 use crate::proto::chunk::{Chunk, Pool};
 use crate::proto::layout::PacketWriter;
-use crate::stats::SessionStats;
+use crate::proto::meters::SessionMeters;
+use crate::proto::time::{Time, earliest};
 
 /// Window assumed of a peer that was not heard yet, in segments. Source: ikcp.c `IKCP_WND_RCV`, kcp-go's 32.
 const INITIAL_REMOTE_WINDOW: u32 = 32;
@@ -182,7 +182,7 @@ impl Sender {
         now: Time,
         sn: Seq,
         id: TransmissionId,
-        stats: &mut SessionStats,
+        meters: &SessionMeters,
     ) {
         let answer = self.history.handle_ack(now, id, sn);
         if let Some(rtt) = answer.rtt {
@@ -190,7 +190,7 @@ impl Sender {
             self.probes = 0;
         }
         if answer.spurious {
-            stats.spurious_resends += 1;
+            meters.spurious_resends.add(1);
         }
         if let Some(index) = sn.index_from(self.una, self.flight.len())
             && !self.flight[index].acked
@@ -263,18 +263,18 @@ impl Sender {
     }
 
     /// Looks for losses and follows the changed round trip, once a packet's acknowledgements are all taken.
-    pub(crate) fn after_acks(&mut self, now: Time, stats: &mut SessionStats) {
-        self.detect_losses(now, stats);
+    pub(crate) fn after_acks(&mut self, now: Time, meters: &SessionMeters) {
+        self.detect_losses(now, meters);
         self.update_pacing(now);
     }
 
     /// Does what is due. Returns whether the closed remote window should be asked.
-    pub(crate) fn handle_timeout(&mut self, now: Time, stats: &mut SessionStats) -> bool {
+    pub(crate) fn handle_timeout(&mut self, now: Time, meters: &SessionMeters) -> bool {
         if self.detect_at.is_some_and(|at| at <= now) {
-            self.detect_losses(now, stats);
+            self.detect_losses(now, meters);
         }
         if self.probe_at().is_some_and(|at| at <= now) {
-            self.probe(now, stats);
+            self.probe(now, meters);
         }
         match self.window_probe {
             Some((at, wait)) if at <= now => {
@@ -297,7 +297,7 @@ impl Sender {
             .next_due()
             .map(|due| due.max(self.pacer.allowed_at()));
         let times = [self.detect_at, self.probe_at(), window, paced, copy];
-        times.into_iter().flatten().min()
+        earliest(times)
     }
 
     /// Whether a segment may leave now.
@@ -323,11 +323,11 @@ impl Sender {
         now: Time,
         envelope: Envelope,
         packet: &mut PacketWriter<'_>,
-        stats: &mut SessionStats,
+        meters: &SessionMeters,
     ) -> bool {
         let before = packet.len();
-        while let Some(sn) = self.next_segment(now, packet.room(), stats) {
-            self.emit(now, sn, envelope, packet, stats);
+        while let Some(sn) = self.next_segment(now, packet.room(), meters) {
+            self.emit(now, sn, envelope, packet, meters);
         }
         packet.len() > before
     }
@@ -471,7 +471,7 @@ impl Sender {
     }
 
     /// The segment to send next into `room` bytes: lost ones first, then due copies, then new ones.
-    fn next_segment(&mut self, now: Time, room: usize, stats: &mut SessionStats) -> Option<Seq> {
+    fn next_segment(&mut self, now: Time, room: usize, meters: &SessionMeters) -> Option<Seq> {
         let room = room.checked_sub(HEADER_LEN)?;
         while let Some(&sn) = self.resend.front() {
             match sn.index_from(self.una, self.flight.len()) {
@@ -502,7 +502,7 @@ impl Sender {
                         return None;
                     }
                     self.copies.pop(segment.len.into());
-                    stats.copies_sent += 1;
+                    meters.copies_sent.add(1);
                     return Some(sn);
                 }
                 Some(_) | None => self.copies.pop(0),
@@ -563,7 +563,7 @@ impl Sender {
         sn: Seq,
         envelope: Envelope,
         packet: &mut PacketWriter<'_>,
-        stats: &mut SessionStats,
+        meters: &SessionMeters,
     ) {
         let index = sn
             .index_from(self.una, self.flight.len())
@@ -584,7 +584,7 @@ impl Sender {
             len: segment.len.into(),
         };
         self.buffer.copy_to(segment.offset, packet.put(&header));
-        stats.segments_sent += 1;
+        meters.segments_sent.add(1);
     }
 
     fn update_pacing(&mut self, now: Time) {

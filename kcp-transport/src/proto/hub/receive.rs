@@ -1,6 +1,7 @@
 //! What happens to received datagrams: opened, told apart, routed to a session or refused, and used for repair.
 
 use core::net::SocketAddr;
+use core::ops::Range;
 
 use slab::Slab;
 
@@ -24,12 +25,27 @@ impl Hub {
         datagrams: &mut [u8],
         stride: usize,
     ) {
-        for datagram in datagrams.chunks_mut(stride.max(1)) {
+        let stride = stride.max(1);
+        let mut packets = core::mem::take(&mut self.packets);
+        for (number, datagram) in datagrams.chunks_mut(stride).enumerate() {
             self.stats.datagrams_received += 1;
-            if let Err(reason) = self.handle_datagram(now, peer, datagram) {
+            match self.open(datagram) {
+                Ok(Range { start, end }) => {
+                    let offset = number * stride;
+                    packets.push(offset + start..offset + end);
+                }
+                Err(reason) => self.stats.discard(reason),
+            }
+        }
+        if packets.len() > 1 {
+            self.fetch_receivers(peer, packets.iter().map(|range| &datagrams[range.clone()]));
+        }
+        for range in packets.drain(..) {
+            if let Err(reason) = self.handle_packet(now, peer, &datagrams[range]) {
                 self.stats.discard(reason);
             }
         }
+        self.packets = packets;
         while let Some(index) = self.touched.pop() {
             if let Some(entry) = self.sessions.get_mut(index as usize) {
                 entry.touched = false;
@@ -38,25 +54,39 @@ impl Hub {
         }
     }
 
-    fn handle_datagram(
-        &mut self,
-        now: Time,
-        peer: SocketAddr,
-        datagram: &mut [u8],
-    ) -> Result<(), Discard> {
+    /// Decrypts a datagram; returns where in it the packet lies.
+    fn open(&self, datagram: &mut [u8]) -> Result<Range<usize>, Discard> {
         // No peer sends longer ones, and segments of such a length would take more memory than the window grants.
         if datagram.len() > MAX_DATAGRAM {
             return Err(Discard::TooLong);
         }
-        let inner = self
-            .config
+        self.config
             .cipher
             .open(datagram)
             .map_err(|error| match error {
                 OpenError::TooShort => Discard::TooShort,
                 OpenError::BadChecksum | OpenError::BadTag => Discard::BadChecksum,
-            })?;
-        let packet = Packet::read(&datagram[inner]).ok_or(Discard::TooShort)?;
+            })
+    }
+
+    /// See [`Session::fetch`](crate::proto::session::Session::fetch).
+    fn fetch_receivers<'a>(&mut self, peer: SocketAddr, packets: impl Iterator<Item = &'a [u8]>) {
+        let mut last = None;
+        let mut receivers = core::mem::take(&mut self.due);
+        for packet in packets {
+            let conv = Packet::read(packet).and_then(|packet| packet.conv());
+            if conv != last {
+                receivers.extend(conv.and_then(|conv| self.find(peer, conv)));
+                last = conv;
+            }
+        }
+        self.fetch_sessions(&receivers);
+        receivers.clear();
+        self.due = receivers;
+    }
+
+    fn handle_packet(&mut self, now: Time, peer: SocketAddr, packet: &[u8]) -> Result<(), Discard> {
+        let packet = Packet::read(packet).ok_or(Discard::TooShort)?;
         match packet.inner {
             Inner::Segments(segments) => {
                 let index = self.route(now, peer, &packet)?;
@@ -125,7 +155,9 @@ impl Hub {
                     .session
                     .handle_packet(now, repaired.packet, Origin::Rebuilt, &mut self.pool);
         }
-        self.paths[path as usize].decoder = Some(decoder);
+        let known = &mut self.paths[path as usize];
+        known.decoder = Some(decoder);
+        known.measure();
     }
 
     /// Finds the session that a packet belongs to, or opens one for it.

@@ -9,6 +9,7 @@ use crate::error::{SendError, SessionError};
 use crate::proto::Time;
 use crate::proto::arq::sender::Settings;
 use crate::proto::chunk::Chunk;
+use crate::proto::meters::Meters;
 use crate::stats::{EndpointStats, SessionStats};
 
 /// What a live session may be told to do differently; kcp-go's setters.
@@ -43,6 +44,20 @@ impl Hub {
         {
             self.backlog -= 1;
         }
+    }
+
+    /// Prepares for work on these sessions, one after the other.
+    pub(crate) fn fetch(&mut self, keys: &[SessionKey]) {
+        let mut indices = core::mem::take(&mut self.due);
+        indices.extend(keys.iter().map(|key| key.index));
+        self.fetch_sessions(&indices);
+        indices.clear();
+        self.due = indices;
+    }
+
+    /// Indices of sessions with news.
+    pub(crate) fn noticed(&self) -> impl ExactSizeIterator<Item = usize> {
+        self.noticed.iter().map(|&index| index as usize)
     }
 
     /// Queues bytes; in message mode, one message of 1 to [`max_message`](Self::max_message) bytes. Ignored if the
@@ -220,8 +235,12 @@ impl Hub {
 
     /// Counters and gauges of a session.
     pub fn session_stats(&self, key: SessionKey) -> Option<SessionStats> {
-        let entry = self.entry(key)?;
-        Some(entry.session.stats(&self.paths[entry.path as usize]))
+        self.meters(key).map(|meters| meters.read())
+    }
+
+    /// The same, to be looked at whenever somebody asks.
+    pub(crate) fn meters(&self, key: SessionKey) -> Option<Meters> {
+        self.entry(key).map(|entry| self.meters_of(entry))
     }
 
     /// Counters of the endpoint. Walks over all sessions.
@@ -229,10 +248,10 @@ impl Hub {
         let mut stats = self.stats;
         stats.current_sessions = self.sessions.len() as u64;
         for (_, entry) in &self.sessions {
-            stats.sessions.add(entry.session.counters());
+            stats.sessions.add(&entry.session.meters().read());
         }
         for (_, path) in &self.paths {
-            stats.sessions.add(&path.counters());
+            stats.sessions.add(&path.meters().read());
         }
         stats
     }

@@ -27,7 +27,7 @@ impl Session {
                 let envelope = self.envelope();
                 let longest = self.sender.next_len(now);
                 let sent = path.send_protected(now, batch, longest, |packet| {
-                    self.sender.fill(now, envelope, packet, &mut self.stats);
+                    self.sender.fill(now, envelope, packet, &self.meters);
                     if packet.len() > 0 && !self.sender.wants_transmit(now) {
                         self.write_control(envelope, packet);
                     }
@@ -98,14 +98,14 @@ impl Session {
                 // Receivers ignore the number. But a late packet with number 0 has a kcp-go listener close whatever
                 // conversation has taken this one's place, so only one that has heard nothing yet has it.
                 packet.put(&header(command, envelope.una, TransmissionId(0)));
-                self.stats.segments_sent += 1;
+                self.meters.segments_sent.add(1);
             }
         }
         while packet.room() >= HEADER_LEN
             && let Some(ack) = self.owed.pop_front()
         {
             packet.put(&header(Command::Ack, ack.sn, ack.transmission));
-            self.stats.segments_sent += 1;
+            self.meters.segments_sent.add(1);
         }
     }
 }

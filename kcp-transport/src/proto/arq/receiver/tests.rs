@@ -6,14 +6,14 @@ const MSS: usize = 100;
 struct Bench {
     receiver: Receiver,
     pool: Pool,
-    stats: SessionStats,
+    meters: SessionMeters,
 }
 
 fn bench(reading: Reading, window: u32) -> Bench {
     Bench {
         receiver: Receiver::new(reading, window, MSS),
         pool: Pool::default(),
-        stats: SessionStats::default(),
+        meters: SessionMeters::default(),
     }
 }
 
@@ -30,7 +30,7 @@ impl Bench {
             len: data.len() as u32,
         };
         self.receiver
-            .handle_push(&header, data, origin, &mut self.pool, &mut self.stats);
+            .handle_push(&header, data, origin, &mut self.pool, &self.meters);
     }
 
     fn push(&mut self, sn: u32, data: &[u8]) {
@@ -63,7 +63,7 @@ fn segments_are_put_in_order_once() {
     bench.push(0, b"aa");
     bench.push(1, b"bb");
     assert_eq!(bench.read(), b"aabbcc");
-    assert_eq!(bench.stats.segments_repeated, 1);
+    assert_eq!(bench.meters.segments_repeated.get(), 1);
     assert_eq!(bench.receiver.waiting(), 0);
 }
 

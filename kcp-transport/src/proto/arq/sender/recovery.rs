@@ -6,7 +6,7 @@ use super::{Segment, Sender};
 use crate::proto::Time;
 use crate::proto::arq::history::{Evidence, Standing};
 use crate::proto::arq::rtt::MAX_RTO;
-use crate::stats::SessionStats;
+use crate::proto::meters::SessionMeters;
 
 /// Probes sent without waiting longer each time. With loss of 20 % each way all six fail once in 450 tries.
 const STEADY_PROBES: u32 = 6;
@@ -15,7 +15,7 @@ const STEADY_PROBES: u32 = 6;
 const MAX_PROBE_INTERVAL: Duration = Duration::from_secs(5);
 
 impl Sender {
-    pub(super) fn detect_losses(&mut self, now: Time, stats: &mut SessionStats) {
+    pub(super) fn detect_losses(&mut self, now: Time, meters: &SessionMeters) {
         let threshold = (self.settings.resend > 0).then_some(self.settings.resend);
         let Self {
             history,
@@ -40,8 +40,8 @@ impl Sender {
                 found.push_back(sn);
                 congestion.on_loss(now, sent_at);
                 match evidence {
-                    Evidence::Count => stats.fast_resends += 1,
-                    Evidence::Time => stats.early_resends += 1,
+                    Evidence::Count => meters.fast_resends.add(1),
+                    Evidence::Time => meters.early_resends.add(1),
                 }
             },
         );
@@ -79,7 +79,7 @@ impl Sender {
     }
 
     /// Sends the newest and the oldest unacknowledged segment again: the answer to either shows what else is missing.
-    pub(super) fn probe(&mut self, now: Time, stats: &mut SessionStats) {
+    pub(super) fn probe(&mut self, now: Time, meters: &SessionMeters) {
         self.probes += 1;
         if self.probes > 1 {
             self.congestion.on_timeout(now);
@@ -89,15 +89,15 @@ impl Sender {
         // the oldest again makes the peer repeat it.
         let oldest = self.flight.iter().position(open).unwrap_or_default();
         let newest = self.flight.iter().rposition(open).unwrap_or_default();
-        self.queue_again(oldest, stats);
+        self.queue_again(oldest, meters);
         if newest != oldest {
-            self.queue_again(newest, stats);
+            self.queue_again(newest, meters);
         }
     }
 
-    fn queue_again(&mut self, index: usize, stats: &mut SessionStats) {
+    fn queue_again(&mut self, index: usize, meters: &SessionMeters) {
         self.flight[index].queued = true;
         self.resend.push_back(self.una.plus(index as u32));
-        stats.timeout_resends += 1;
+        meters.timeout_resends.add(1);
     }
 }

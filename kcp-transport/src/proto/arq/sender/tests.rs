@@ -12,7 +12,7 @@ const ENVELOPE: Envelope = Envelope {
 struct Bench {
     sender: Sender,
     pool: Pool,
-    stats: SessionStats,
+    meters: SessionMeters,
 }
 
 fn ms(millis: u64) -> Time {
@@ -24,7 +24,7 @@ fn bench(config: Config) -> Bench {
     Bench {
         sender: Sender::new(ms(0), &config, MSS),
         pool: Pool::default(),
-        stats: SessionStats::default(),
+        meters: SessionMeters::default(),
     }
 }
 
@@ -40,10 +40,7 @@ impl Bench {
         while self.sender.wants_transmit(now) {
             let mut bytes = [0; HEADER_LEN + MSS];
             let mut packet = PacketWriter::new(&mut bytes);
-            assert!(
-                self.sender
-                    .fill(now, ENVELOPE, &mut packet, &mut self.stats)
-            );
+            assert!(self.sender.fill(now, ENVELOPE, &mut packet, &self.meters));
             let len = packet.len();
             self.sender.spend(len);
             for segment in Segments::new(&bytes[..len]) {
@@ -58,10 +55,10 @@ impl Bench {
     fn ack(&mut self, now: Time, acks: &[(u32, u32)], una: u32) {
         for &(sn, transmission) in acks {
             let id = TransmissionId(transmission);
-            self.sender.handle_ack(now, Seq(sn), id, &mut self.stats);
+            self.sender.handle_ack(now, Seq(sn), id, &self.meters);
         }
         self.sender.handle_una(now, Seq(una), &mut self.pool);
-        self.sender.after_acks(now, &mut self.stats);
+        self.sender.after_acks(now, &self.meters);
     }
 }
 
@@ -83,7 +80,7 @@ fn two_later_acks_resend_the_missing_segment_at_once() {
     assert!(bench.sent(ms(50)).is_empty());
     bench.ack(ms(50), &[(2, 3)], 0);
     assert_eq!(bench.sent(ms(50)), [(0, 5, 100)]);
-    assert_eq!(bench.stats.fast_resends, 1);
+    assert_eq!(bench.meters.fast_resends.get(), 1);
 }
 
 #[test]
@@ -94,9 +91,9 @@ fn one_later_ack_resends_after_the_reordering_window() {
     bench.ack(ms(80), &[(1, 2)], 0);
     let due = bench.sender.poll_timeout().expect("a loss is suspected");
     assert_eq!(due, ms(90));
-    bench.sender.handle_timeout(due, &mut bench.stats);
+    bench.sender.handle_timeout(due, &bench.meters);
     assert_eq!(bench.sent(due), [(0, 3, 100)]);
-    assert_eq!(bench.stats.early_resends, 1);
+    assert_eq!(bench.meters.early_resends.get(), 1);
 }
 
 #[test]
@@ -129,9 +126,9 @@ fn an_unanswered_tail_is_probed_after_one_round_trip_and_little_more() {
     bench.sent(ms(20_000));
     let due = bench.sender.poll_timeout().expect("the tail is unanswered");
     assert!((ms(20_100)..=ms(20_105)).contains(&due), "{due:?}");
-    bench.sender.handle_timeout(due, &mut bench.stats);
+    bench.sender.handle_timeout(due, &bench.meters);
     assert_eq!(bench.sent(due), [(50, 52, 10)]);
-    assert_eq!(bench.stats.timeout_resends, 1);
+    assert_eq!(bench.meters.timeout_resends.get(), 1);
     // The next probe waits no longer than the first.
     let again = bench.sender.poll_timeout().expect("still unanswered");
     assert_eq!(again.since(due), due.since(ms(20_000)));
@@ -187,7 +184,7 @@ fn a_closed_window_is_asked_again_ever_more_rarely() {
     assert!(bench.sent(ms(0)).is_empty());
     let mut asked = Vec::new();
     for now in 0..3_000 {
-        if bench.sender.handle_timeout(ms(now), &mut bench.stats) {
+        if bench.sender.handle_timeout(ms(now), &bench.meters) {
             asked.push(now);
         }
     }
@@ -205,7 +202,7 @@ fn fragments(bench: &mut Bench) -> Vec<(u8, u32)> {
         let mut packet = PacketWriter::new(&mut bytes[..room]);
         bench
             .sender
-            .fill(ms(0), ENVELOPE, &mut packet, &mut bench.stats);
+            .fill(ms(0), ENVELOPE, &mut packet, &bench.meters);
         let len = packet.len();
         if len == 0 {
             return fragments;
@@ -258,7 +255,7 @@ fn a_path_is_dead_after_many_sends_and_some_seconds() {
             .sender
             .poll_timeout()
             .expect("it never gives up by itself");
-        bench.sender.handle_timeout(now, &mut bench.stats);
+        bench.sender.handle_timeout(now, &bench.meters);
         assert!(now < ms(120_000), "{now:?}");
     }
     assert!(now >= ms(10_000), "{now:?}");
@@ -274,7 +271,7 @@ fn nothing_leaves_faster_than_the_ceiling() {
     let mut now = ms(0);
     while now < ms(500) {
         now = bench.sender.poll_timeout().expect("more is waiting");
-        bench.sender.handle_timeout(now, &mut bench.stats);
+        bench.sender.handle_timeout(now, &bench.meters);
         sent += bench.sent(now).len();
     }
     let bytes = sent * (MSS + HEADER_LEN);
