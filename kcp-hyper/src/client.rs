@@ -76,7 +76,10 @@ where
     B: Body + Send,
     B::Data: Send,
 {
-    client_builder().build(Connector::new(connector).http2_prior_knowledge(true))
+    // Otherwise hyper learns of HTTP/2 from the first connection, and meanwhile begins one for each request.
+    let mut builder = client_builder();
+    builder.http2_only(true);
+    builder.build(Connector::new(connector).http2_prior_knowledge(true))
 }
 
 /// What [`client`] and [`http2_client`] are built with.
