@@ -49,8 +49,9 @@ impl Caller<'_> {
             Work::Mixed(rate) => calls::open_loop(self, rate, true).await,
             Work::Callers(count) => calls::closed_loop(self, count).await,
             Work::Connect => calls::connects(self).await,
-            Work::Idle(count) => sessions::hold(self, count, false).await,
-            Work::Active(count) => sessions::hold(self, count, true).await,
+            Work::Idle(count) => sessions::hold(self, count, None).await,
+            Work::Active(count) => sessions::hold(self, count, Some(HALF_A_SECOND)).await,
+            Work::Message(count) => sessions::hold(self, count, Some(SECOND)).await,
         }
     }
 
@@ -153,6 +154,12 @@ impl Scatter {
 
 /// How long a connection may take to be there, whatever the link does.
 const CONNECT_PATIENCE: Duration = Duration::from_secs(30);
+
+/// From a call of a connection to its next, where there are many.
+const SECOND: Duration = Duration::from_secs(1);
+
+/// The same for those with twice as many.
+const HALF_A_SECOND: Duration = Duration::from_millis(500);
 
 /// The result of `future`, unless it takes too long.
 async fn within<T>(

@@ -245,7 +245,7 @@ const fn claim(
     }
 }
 
-const CLAIMS: [Claim; 12] = {
+const CLAIMS: [Claim; 13] = {
     use Bound::{AtLeast, AtMost};
     use Figure::{CallRate, CpuPerGb, Load, Memory, Rate};
     use Link::{Loopback, OneCore};
@@ -332,6 +332,14 @@ const CLAIMS: [Claim; 12] = {
         ),
         claim(
             "active:10000",
+            Loopback,
+            "kcp-aes-fec",
+            Load,
+            AtMost(0.2),
+            "kcpgo-aes-fec",
+        ),
+        claim(
+            "message:10000",
             Loopback,
             "kcp-aes-fec",
             Load,

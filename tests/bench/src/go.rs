@@ -46,6 +46,7 @@ pub(crate) fn call(
         Work::Connect => ("connect", 0),
         Work::Idle(count) => ("idle", count),
         Work::Active(count) => ("active", count),
+        Work::Message(count) => ("message", count),
     };
     let mut command = end(program, profile, settings);
     command

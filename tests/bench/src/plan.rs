@@ -160,6 +160,7 @@ fn gate(tun: bool, losses: &[u8]) -> Vec<Case> {
     }
     cases.push(case("callers:128", Link::Loopback, &rpc));
     cases.push(case("active:10000", Link::Loopback, &echo));
+    cases.push(case("message:10000", Link::Loopback, &echo));
     for &loss in losses.iter().filter(|&&loss| loss > 0) {
         let link = Link::Emulated { loss, tun };
         let pairs = ["kcp-gcm", "kcpgo-gcm", "kcp-gcm-fec", "kcpgo-gcm-fec"];

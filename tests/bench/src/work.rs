@@ -28,6 +28,8 @@ pub(crate) enum Work {
     Idle(usize),
     /// So many connections, each with two small calls a second.
     Active(usize),
+    /// So many connections, each with one small call a second: a message there, and one back.
+    Message(usize),
 }
 
 impl Work {
@@ -41,13 +43,14 @@ impl Work {
             | Self::Mixed(_)
             | Self::Connect
             | Self::Idle(_)
-            | Self::Active(_) => false,
+            | Self::Active(_)
+            | Self::Message(_) => false,
         }
     }
 
     /// Whether its figure is the memory and the time that many connections take.
     pub(crate) fn is_sessions(self) -> bool {
-        matches!(self, Self::Idle(_) | Self::Active(_))
+        matches!(self, Self::Idle(_) | Self::Active(_) | Self::Message(_))
     }
 
     /// What it does, in a few words.
@@ -63,11 +66,14 @@ impl Work {
             Self::Connect => "Connect and first call".to_owned(),
             Self::Idle(count) => format!("{count} idle connections"),
             Self::Active(count) => format!("{count} connections with 2 calls a second each"),
+            Self::Message(count) => {
+                format!("{count} connections with a message each way a second")
+            }
         }
     }
 
     /// One of every kind, to show how they are written.
-    pub(crate) const SAMPLES: [Self; 11] = [
+    pub(crate) const SAMPLES: [Self; 12] = [
         Self::Bulk,
         Self::Echo(4 << 10),
         Self::Echo(64 << 10),
@@ -79,6 +85,7 @@ impl Work {
         Self::Connect,
         Self::Idle(10_000),
         Self::Active(10_000),
+        Self::Message(10_000),
     ];
 }
 
@@ -95,6 +102,7 @@ impl fmt::Display for Work {
             Self::Connect => "connect".to_owned(),
             Self::Idle(count) => format!("idle:{count}"),
             Self::Active(count) => format!("active:{count}"),
+            Self::Message(count) => format!("message:{count}"),
         };
         f.pad(&name)
     }
@@ -130,6 +138,7 @@ impl FromStr for Work {
             "callers" => count(128).map(Self::Callers),
             "idle" => count(1_000).map(Self::Idle),
             "active" => count(1_000).map(Self::Active),
+            "message" => count(1_000).map(Self::Message),
             _ => None,
         };
         work.ok_or_else(wrong)

@@ -26,8 +26,6 @@ const (
 	maxConnects = 2000
 	// How long many connections are left alone before they are measured, at least.
 	settle = 2 * time.Second
-	// From a call of an active connection to its next.
-	period = 500 * time.Millisecond
 	// How long a caller stays after its work, for those who read its clocks and memory.
 	lastLook = 50 * time.Millisecond
 )
@@ -123,8 +121,9 @@ func benchDial(o *options, block kcp.BlockCrypt) {
 		"mixed":   func() result { return b.openLoop(true) },
 		"callers": b.closedLoop,
 		"connect": b.connects,
-		"idle":    func() result { return b.hold(false) },
-		"active":  func() result { return b.hold(true) },
+		"idle":    func() result { return b.hold(0) },
+		"active":  func() result { return b.hold(500 * time.Millisecond) },
+		"message": func() result { return b.hold(time.Second) },
 	}
 	work := works[o.work]
 	if work == nil {
@@ -361,14 +360,15 @@ func (b *bench) connects() result {
 	return t.into(b.end())
 }
 
-func (b *bench) hold(active bool) result {
+// hold has many connections, each with a call every period, or without if that is 0.
+func (b *bench) hold(period time.Duration) result {
 	all := b.connected(b.o.number)
 	start := time.Now().Add(max(b.warmup, settle))
 	until := start.Add(b.measured)
 	t := newTally()
 	var wait sync.WaitGroup
 	for _, l := range all {
-		if !active {
+		if period == 0 {
 			break
 		}
 		wait.Add(1)

@@ -13,10 +13,14 @@ use crate::client::{Client, Echo};
 use crate::model::Outcome;
 use crate::work::SMALL;
 
-/// Holds so many connections; if `active`, each exchanges messages twice a second.
-pub(super) async fn hold(caller: &Caller<'_>, count: usize, active: bool) -> io::Result<Outcome> {
+/// Holds so many connections; each makes a call every `period`, if there is one.
+pub(super) async fn hold(
+    caller: &Caller<'_>,
+    count: usize,
+    period: Option<Duration>,
+) -> io::Result<Outcome> {
     let connections: Vec<_> = stream::iter(0..count)
-        .map(|_| Connection::open(caller, active))
+        .map(|_| Connection::open(caller, period.is_some()))
         .buffer_unordered(AT_ONCE)
         .try_collect()
         .await?;
@@ -28,11 +32,11 @@ pub(super) async fn hold(caller: &Caller<'_>, count: usize, active: bool) -> io:
     let mut scatter = Scatter::new(1);
     for connection in connections {
         let Connection { client, echo } = connection;
-        let Some(mut echo) = echo else {
+        let (Some(mut echo), Some(period)) = (echo, period) else {
             held.push(client);
             continue;
         };
-        let mut next = Instant::now() + PERIOD.mul_f64(scatter.unit());
+        let mut next = Instant::now() + period.mul_f64(scatter.unit());
         tasks.spawn(async move {
             let mut tally = Tally::default();
             while next < until {
@@ -46,7 +50,7 @@ pub(super) async fn hold(caller: &Caller<'_>, count: usize, active: bool) -> io:
                 if lost {
                     break;
                 }
-                next += PERIOD;
+                next += period;
             }
             // The connection stays until its time is over.
             sleep_until(until + GRACE).await;
@@ -93,9 +97,6 @@ const AT_ONCE: usize = 64;
 
 /// How long connections are left alone before they are measured, at least: buffers are given back by then.
 const SETTLE: Duration = Duration::from_secs(2);
-
-/// From an exchange of a connection to its next.
-const PERIOD: Duration = Duration::from_millis(500);
 
 /// How long connections stay after the end, while others look at the memory they take.
 const GRACE: Duration = Duration::from_millis(200);
