@@ -73,8 +73,8 @@ mod tests {
     fn there_is_a_table_for_every_case() {
         let run = sample_run();
         let text = render(&run);
-        assert_eq!(cases(&run).len(), 44);
-        assert_eq!(text.matches("| transport |").count(), 44);
+        assert_eq!(cases(&run).len(), 48);
+        assert_eq!(text.matches("| transport |").count(), 48);
         assert!(text.contains("**Bulk, one way, one connection** (`bulk`, `tun:5`)"));
         assert!(text.contains("Not measured: tcp-bbr left out"));
         assert!(text.contains("| kcp-aes-fec | 800 | 400..1200 | 0.938 | 1.88 |"));
