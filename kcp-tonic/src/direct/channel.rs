@@ -36,10 +36,10 @@ type Connect =
 
 /// A channel whose calls go straight to HTTP/2, without the queues and layers of tonic's `Channel`.
 ///
-/// With small calls it costs about a quarter less than tonic's, and the server may be any. Goes into generated clients like a `Channel`;
-/// clones share a connection, which is made with the first call and anew when it was lost. Deadlines of requests hold.
-/// Pings are those of [`EndpointExt`](crate::EndpointExt). There is neither TLS nor anything else of tonic's `Endpoint`: put
-/// layers of tower around it, or use a `Channel`.
+/// With small calls it costs about a quarter less than tonic's, and the server may be any. Goes into generated clients like
+/// a `Channel`; clones share a connection, which is made with the first call and anew when it was lost. Deadlines of
+/// requests hold. Pings are those of [`EndpointExt`](crate::EndpointExt). There is neither TLS nor anything else of tonic's
+/// `Endpoint`: put layers of tower around it, or use a `Channel`.
 ///
 /// ```
 /// # use kcp_transport::Listener;

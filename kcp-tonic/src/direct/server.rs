@@ -97,7 +97,13 @@ where
                 }
                 next = poll_fn(|cx| incoming.as_mut().poll_next(cx)) => match next {
                     Some(Ok(io)) => {
-                        connections.spawn(serve_connection(io, service.clone(), closing.clone()));
+                        let peer = io.connect_info().peer_addr();
+                        let serving = serve_connection(io, service.clone(), closing.clone());
+                        connections.spawn(async move {
+                            if let Err(error) = serving.await {
+                                debug!(%peer, %error, "connection failed");
+                            }
+                        });
                     }
                     Some(Err(error)) => {
                         warn!(%error, "cannot accept");
@@ -113,21 +119,8 @@ where
     while connections.join_next().await.is_some() {}
 }
 
-async fn serve_connection<IO, S, B>(io: IO, service: S, closing: watch::Receiver<()>)
-where
-    IO: KcpIo + Unpin + Send + 'static,
-    S: Service<Request<Body>, Response = Response<B>> + Clone + Send + 'static,
-    S::Future: Send,
-    S::Error: Into<BoxError>,
-    B: http_body::Body<Data = Bytes> + Send + 'static,
-{
-    let peer = io.connect_info().peer_addr();
-    if let Err(error) = answer_calls(io, service, closing).await {
-        debug!(%peer, %error, "connection failed");
-    }
-}
-
-async fn answer_calls<IO, S, B>(
+/// Serves one connection to its end.
+async fn serve_connection<IO, S, B>(
     io: IO,
     service: S,
     mut closing: watch::Receiver<()>,

@@ -1,9 +1,9 @@
 //! What is particular to clients and servers that do without tonic's transport. What they have in common with it is in
 //! other modules, by `with_direct_ends`.
 
-use e2e::generated::Order;
 use e2e::generated::probe_client::ProbeClient;
 use e2e::generated::probe_server::ProbeServer;
+use e2e::generated::{Order, Packet};
 use e2e::probe::Probe;
 use e2e::{Dialer, Ends, World};
 use kcp_tonic::{DirectChannel, KcpConnectInfo, serve_direct};
@@ -11,7 +11,7 @@ use kcp_transport::{Bare, Endpoint};
 use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinHandle, JoinSet};
 use tonic::service::interceptor::InterceptedService;
-use tonic::{Code, Request};
+use tonic::{Code, Request, Status, Streaming};
 
 use crate::server::{Running, packet, secs};
 
@@ -54,6 +54,16 @@ impl Pair {
         }
     }
 
+    /// Has a download begun and a call waiting.
+    async fn keep_busy(&mut self) -> (Streaming<Packet>, JoinHandle<Result<(), Status>>) {
+        let mut packets = self.client.download(ENDLESS).await.unwrap().into_inner();
+        packets.message().await.unwrap().unwrap();
+        let mut client = self.client.clone();
+        let hanging = tokio::spawn(async move { client.hang(packet(1)).await.map(drop) });
+        self.has_active(2).await;
+        (packets, hanging)
+    }
+
     async fn has_active(&mut self, calls: usize) {
         let reached = self.active.wait_for(|active| *active == calls).await;
         reached.unwrap();
@@ -69,11 +79,7 @@ fn patient(world: World) -> World {
 fn a_server_that_vanishes_ends_its_calls_by_pings() {
     World::simulated(|world| async move {
         let mut pair = Pair::new(&patient(world));
-        let mut packets = pair.client.download(ENDLESS).await.unwrap().into_inner();
-        packets.message().await.unwrap().unwrap();
-        let mut hanging = pair.client.clone();
-        let hanging = tokio::spawn(async move { hanging.hang(packet(1)).await });
-        pair.has_active(2).await;
+        let (mut packets, hanging) = pair.keep_busy().await;
         pair.serving.abort();
         pair.socket.close();
         let gone = tokio::time::Instant::now();
@@ -95,11 +101,7 @@ fn a_server_that_vanishes_ends_its_calls_by_pings() {
 fn calls_of_a_client_that_vanishes_end_by_pings() {
     World::simulated(|world| async move {
         let mut pair = Pair::new(&patient(world));
-        let mut packets = pair.client.download(ENDLESS).await.unwrap().into_inner();
-        packets.message().await.unwrap().unwrap();
-        let mut hanging = pair.client.clone();
-        let hanging = tokio::spawn(async move { hanging.hang(packet(1)).await });
-        pair.has_active(2).await;
+        let (_packets, hanging) = pair.keep_busy().await;
         pair.dialer.vanish();
         pair.has_active(0).await;
         hanging.abort();

@@ -25,26 +25,15 @@ macro_rules! in_both_worlds {
 /// transport.
 macro_rules! with_direct_ends {
     ($($scenario:ident),* $(,)?) => {
-        mod from_a_direct_channel {
+        with_direct_ends!(@from_a_direct_channel, true, false, $($scenario),*);
+        with_direct_ends!(@to_a_direct_server, false, true, $($scenario),*);
+        with_direct_ends!(@between_direct_ends, true, true, $($scenario),*);
+    };
+    (@$module:ident, $clients:literal, $servers:literal, $($scenario:ident),*) => {
+        mod $module {
             $(#[test]
             fn $scenario() {
-                let ends = e2e::Ends { direct_clients: true, direct_servers: false };
-                e2e::World::simulated(|world| super::$scenario(world.between(ends)));
-            })*
-        }
-
-        mod to_a_direct_server {
-            $(#[test]
-            fn $scenario() {
-                let ends = e2e::Ends { direct_clients: false, direct_servers: true };
-                e2e::World::simulated(|world| super::$scenario(world.between(ends)));
-            })*
-        }
-
-        mod between_direct_ends {
-            $(#[test]
-            fn $scenario() {
-                let ends = e2e::Ends { direct_clients: true, direct_servers: true };
+                let ends = e2e::Ends { direct_clients: $clients, direct_servers: $servers };
                 e2e::World::simulated(|world| super::$scenario(world.between(ends)));
             })*
         }
