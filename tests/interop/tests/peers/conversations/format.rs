@@ -48,6 +48,8 @@ pub(super) enum Happened {
     WroteOob { at: u64, message: Hex },
     /// A datagram of the peer arrived.
     Got { at: u64, datagram: Hex },
+    /// A timer was due. What it sent may be acknowledged by what follows.
+    Woke { at: u64 },
 }
 
 impl Conversation {

@@ -98,7 +98,8 @@ impl Driver {
             });
             let writable = self.machine.is_writable();
             let mut wrote = None;
-            tokio::select! {
+            // A replay has no other clock: whatever the machine does, it does at the time that is written down.
+            let at = tokio::select! {
                 received = self.socket.recv_from(&mut datagram) => {
                     let (len, from) = received.expect("a datagram");
                     let at = self.now();
@@ -106,6 +107,7 @@ impl Driver {
                     self.machine.got(at, from, datagram);
                     let datagram = Hex(datagram.to_vec());
                     self.conversation.events.push(Happened::Got { at, datagram });
+                    at
                 }
                 len = stream.read(&mut bytes), if writable => {
                     let bytes = &bytes[..len.expect("a pipe can be read")];
@@ -115,20 +117,25 @@ impl Driver {
                         break;
                     }
                     self.machine.write(at, bytes);
-                    wrote = Some((at, Hex(bytes.to_vec())));
+                    wrote = Some(Hex(bytes.to_vec()));
+                    at
                 }
                 Some(message) = oob.recv(), if writable => {
                     let at = self.now();
                     self.machine.write_oob(at, &message);
                     let message = Hex(message);
                     self.conversation.events.push(Happened::WroteOob { at, message });
+                    at
                 }
-                () = tokio::time::sleep(wait) => {}
+                () = tokio::time::sleep(wait) => {
+                    let at = self.now();
+                    self.conversation.events.push(Happened::Woke { at });
+                    at
+                }
                 _ = &mut stopped => break,
-            }
-            let at = wrote.as_ref().map_or_else(|| self.now(), |(at, _)| *at);
+            };
             let left = self.turn(at).await;
-            if let Some((at, bytes)) = wrote {
+            if let Some(bytes) = wrote {
                 let left = left.into_iter().map(Hex).collect();
                 self.conversation
                     .events
