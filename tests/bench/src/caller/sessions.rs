@@ -1,13 +1,14 @@
 //! Works whose cost is that of many connections.
 
 use std::io;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until, timeout};
 
-use super::calls::{all, connected};
+use super::calls::connected;
 use super::{CONNECT_PATIENCE, Caller, Scatter, Tally, within};
 use crate::client::{Client, Echo};
 use crate::model::Outcome;
@@ -29,6 +30,8 @@ pub(super) async fn hold(
     let patience = caller.times.patience();
     let mut held = Vec::new();
     let mut tasks = JoinSet::new();
+    // One for all: what each call counts lies in the caches, and is not part of what a connection costs.
+    let tally = Arc::new(Mutex::new(Tally::default()));
     let mut scatter = Scatter::new(1);
     for connection in connections {
         let Connection { client, echo } = connection;
@@ -37,15 +40,15 @@ pub(super) async fn hold(
             continue;
         };
         let mut next = Instant::now() + period.mul_f64(scatter.unit());
+        let tally = Arc::clone(&tally);
         tasks.spawn(async move {
-            let mut tally = Tally::default();
             while next < until {
                 sleep_until(next).await;
                 let begun = Instant::now();
                 let result = timeout(patience, echo.round()).await.ok();
                 let lost = !matches!(result, Some(Ok(())));
                 if begun >= start || lost {
-                    tally.count(begun, result);
+                    lock(&tally).count(begun, result);
                 }
                 if lost {
                     break;
@@ -55,16 +58,21 @@ pub(super) async fn hold(
             // The connection stays until its time is over.
             sleep_until(until + GRACE).await;
             drop(client);
-            tally
         });
     }
     sleep_until(start).await;
     let measured = caller.begin();
     sleep_until(until).await;
     let outcome = caller.end(&measured);
-    let outcome = all(tasks).await.into_outcome(outcome);
+    // A call that panicked has been reported on standard error, and is missing in the count.
+    while tasks.join_next().await.is_some() {}
     drop(held);
-    Ok(outcome)
+    let tally = std::mem::take(&mut *lock(&tally));
+    Ok(tally.into_outcome(outcome))
+}
+
+fn lock(tally: &Mutex<Tally>) -> MutexGuard<'_, Tally> {
+    tally.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 struct Connection {
