@@ -34,6 +34,7 @@ pub(crate) struct Path {
     pub(crate) decoder: Option<Decoder>,
     /// Until then packets of an earlier conversation may arrive, and nothing is rebuilt.
     quarantined_until: Option<Time>,
+    touched_at: Time,
     /// Indices of the sessions with this address.
     pub(crate) sessions: Vec<u32>,
     /// Whether the peer may take parity with an odd number for something else; see [`Doubt`](super::doubt::Doubt).
@@ -57,6 +58,7 @@ impl Path {
             decoder: code.clone().map(|code| Decoder::new(Some(code))),
             encoder: code.map(|code| Encoder::starting_at(code, first)),
             quarantined_until: None,
+            touched_at: Time::ZERO,
             sessions: Vec::new(),
             doubtful: false,
             duplicates: config.duplicates,
@@ -252,8 +254,16 @@ impl Path {
         }
     }
 
-    /// Gives back memory that an idle path does not need.
-    pub(crate) fn shrink(&mut self) {
+    /// One of its sessions sent or was heard.
+    pub(crate) fn touch(&mut self, now: Time) {
+        self.touched_at = now;
+    }
+
+    /// Gives back memory that an idle path does not need. It is idle once all its sessions were for `idle`.
+    pub(crate) fn shrink(&mut self, now: Time, idle: Duration) {
+        if now.since(self.touched_at) < idle {
+            return;
+        }
         if let Some(encoder) = &mut self.encoder {
             encoder.shrink();
         }

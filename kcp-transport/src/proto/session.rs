@@ -304,7 +304,7 @@ impl Session {
             self.sender.shrink();
             self.receiver.shrink();
             self.owed.shrink_to_fit();
-            path.shrink();
+            path.shrink(now, SHRINK_AFTER);
         }
         if let Some(timeout) = self.idle_timeout
             && now.since(self.last_heard) >= timeout

@@ -115,7 +115,9 @@ impl Hub {
 
     fn deliver(&mut self, now: Time, index: u32, segments: &[u8]) -> Result<(), Discard> {
         self.touch(index);
-        self.sessions[index as usize]
+        let entry = &mut self.sessions[index as usize];
+        self.paths[entry.path as usize].touch(now);
+        entry
             .session
             .handle_packet(now, segments, Origin::Wire, &mut self.pool)
             .map_err(|_| Discard::Malformed)

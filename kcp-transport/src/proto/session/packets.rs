@@ -46,6 +46,7 @@ impl Session {
                 break;
             }
             self.touch(now);
+            path.touch(now);
         }
         self.sender.end_burst(now);
         self.update_writable();
