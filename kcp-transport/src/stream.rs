@@ -70,7 +70,7 @@ pub struct KcpStream {
 /// The reading half of a [`KcpStream`].
 #[derive(Debug)]
 pub struct OwnedReadHalf {
-    handle: Arc<Handle>,
+    handle: Handle,
     chunk: Option<Chunk>,
     /// Bytes read of `chunk` that the driver does not know of.
     unreported: usize,
@@ -80,7 +80,7 @@ pub struct OwnedReadHalf {
 /// The writing half of a [`KcpStream`].
 #[derive(Debug)]
 pub struct OwnedWriteHalf {
-    handle: Arc<Handle>,
+    handle: Handle,
     shut_down: bool,
 }
 
@@ -119,7 +119,7 @@ impl KcpStream {
     pub(crate) fn new(Opened(handle): Opened) -> Self {
         Self {
             reader: OwnedReadHalf {
-                handle: Arc::clone(&handle),
+                handle: handle.clone(),
                 chunk: None,
                 unreported: 0,
                 turn: Turn::new(),
@@ -280,7 +280,7 @@ impl KcpStream {
         self.handle().change(Change::ParityLimit(packets));
     }
 
-    pub(crate) fn handle(&self) -> &Arc<Handle> {
+    pub(crate) fn handle(&self) -> &Handle {
         &self.reader.handle
     }
 }
@@ -421,7 +421,6 @@ mod tests {
 
     use super::*;
     use crate::config::Config;
-    use crate::io::mailbox::Mailbox;
     use crate::io::pipe::{Identity, Pipe};
     use crate::proto::{Hub, Time};
 
@@ -443,9 +442,14 @@ mod tests {
             max_message: 1 << 20,
             max_oob: None,
         };
-        let pipe = Arc::new(Pipe::new(identity, Default::default(), &config));
-        let handle = Handle::new(Arc::clone(&pipe), Arc::new(Mailbox::default()));
-        (KcpStream::new(Opened(Arc::new(handle))), pipe)
+        let pipe = Arc::new(Pipe::new(
+            identity,
+            Default::default(),
+            &config,
+            Arc::default(),
+        ));
+        let handle = Handle::new(Arc::clone(&pipe));
+        (KcpStream::new(Opened(handle)), pipe)
     }
 
     #[tokio::test(flavor = "current_thread", start_paused = true)]

@@ -237,7 +237,7 @@ impl<S: DatagramSocket + Unpin> Driver<S> {
     }
 
     /// Gives a session its pipe.
-    fn open(&mut self, key: SessionKey) -> Arc<Handle> {
+    fn open(&mut self, key: SessionKey) -> Handle {
         let config = &self.config;
         let identity = Identity {
             key,
@@ -251,13 +251,18 @@ impl<S: DatagramSocket + Unpin> Driver<S> {
             max_oob: self.hub.max_oob(key),
         };
         let meters = self.hub.meters(key).unwrap_or_default();
-        let pipe = Arc::new(Pipe::new(identity, meters, config));
+        let pipe = Arc::new(Pipe::new(
+            identity,
+            meters,
+            config,
+            Arc::clone(&self.mailbox),
+        ));
         let index = key.index();
         if self.pipes.len() <= index {
             self.pipes.resize(index + 1, None);
         }
         self.pipes[index] = Some(Arc::clone(&pipe));
-        Arc::new(Handle::new(pipe, Arc::clone(&self.mailbox)))
+        Handle::new(pipe)
     }
 
     /// Moves what a handle left in its pipe to the session.

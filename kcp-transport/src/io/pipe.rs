@@ -5,6 +5,8 @@
 use std::collections::VecDeque;
 use std::io::IoSlice;
 use std::net::SocketAddr;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering::{AcqRel, Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
@@ -115,11 +117,22 @@ pub(crate) struct Pipe {
     identity: Identity,
     meters: Meters,
     state: Mutex<State>,
+    mailbox: Arc<Mailbox>,
+    /// Handles that live.
+    handles: AtomicUsize,
 }
 
 impl Pipe {
-    pub(crate) fn new(identity: Identity, meters: Meters, config: &Config) -> Self {
+    /// `mailbox`: where its driver learns that there is something to look at.
+    pub(crate) fn new(
+        identity: Identity,
+        meters: Meters,
+        config: &Config,
+        mailbox: Arc<Mailbox>,
+    ) -> Self {
         Self {
+            mailbox,
+            handles: AtomicUsize::new(0),
             state: Mutex::new(State {
                 write_delay: config.write_delay,
                 separate_writes: config.messages || !config.stream_mode,
@@ -290,24 +303,34 @@ fn register(slot: &mut Option<Waker>, cx: &Context<'_>) {
 
 /// A session as its driver hands it out: owned by exactly one stream.
 #[derive(Debug)]
-pub(crate) struct Opened(pub(crate) Arc<Handle>);
+pub(crate) struct Opened(pub(crate) Handle);
 
 /// The application's end of a pipe. Dropping the last one closes the session: what was written is still sent.
+///
+/// It counts itself where the rest lies: a count around it would lie apart, and be waited for on every way to the pipe.
 #[derive(Debug)]
 pub(crate) struct Handle {
     pipe: Arc<Pipe>,
-    mailbox: Arc<Mailbox>,
+}
+
+impl Clone for Handle {
+    fn clone(&self) -> Self {
+        Self::new(Arc::clone(&self.pipe))
+    }
 }
 
 impl Drop for Handle {
     fn drop(&mut self) {
-        self.request(|requests| requests.close = true);
+        if self.pipe.handles.fetch_sub(1, AcqRel) == 1 {
+            self.request(|requests| requests.close = true);
+        }
     }
 }
 
 impl Handle {
-    pub(crate) fn new(pipe: Arc<Pipe>, mailbox: Arc<Mailbox>) -> Self {
-        Self { pipe, mailbox }
+    pub(crate) fn new(pipe: Arc<Pipe>) -> Self {
+        pipe.handles.fetch_add(1, Relaxed);
+        Self { pipe }
     }
 
     /// Takes as much of `buffers` as one call may; `Ready(Ok(0))` only for nothing.
@@ -337,7 +360,7 @@ impl Handle {
                 gather(buffers, len, last);
                 state.outgoing_bytes += len;
             } else {
-                let mut chunk = self.mailbox.chunk(len);
+                let mut chunk = self.pipe.mailbox.chunk(len);
                 gather(buffers, len, &mut chunk);
                 state.outgoing_bytes += len;
                 state.outbox.chunks.push_back(chunk);
@@ -373,7 +396,7 @@ impl Handle {
             register(&mut state.writer, cx);
             return Poll::Pending;
         }
-        let mut chunk = self.mailbox.chunk(message.len());
+        let mut chunk = self.pipe.mailbox.chunk(message.len());
         chunk.extend(message);
         state.outgoing_bytes += message.len();
         state.outbox.chunks.push_back(chunk);
@@ -394,7 +417,7 @@ impl Handle {
             state.outbox.consumed_bytes += consumed;
             state.outbox.consumed_messages += 1;
             if state.ended.is_none() {
-                state.outbox.emptied.extend(self.mailbox.keep(chunk));
+                state.outbox.emptied.extend(self.pipe.mailbox.keep(chunk));
             }
         }
         let result = match (state.incoming.pop_front(), &state.ended) {
@@ -549,7 +572,7 @@ impl Handle {
         if !state.visit_asked {
             state.visit_asked = true;
             drop(state);
-            self.mailbox.visit(self.pipe.identity.key);
+            self.pipe.mailbox.visit(self.pipe.identity.key);
         }
     }
 }

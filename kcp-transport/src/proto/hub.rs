@@ -9,8 +9,9 @@ mod sessions;
 
 pub use sessions::Change;
 
+use self::receive::Arrival;
+
 use core::net::{IpAddr, SocketAddr};
-use core::ops::Range;
 use core::time::Duration;
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -115,8 +116,7 @@ pub struct Hub {
     /// Sessions with something to send, served in turn.
     ready: VecDeque<u32>,
     touched: Vec<u32>,
-    /// Where the packets lie in the datagrams at hand.
-    packets: Vec<Range<usize>>,
+    packets: Vec<Arrival>,
     due: Vec<u32>,
     noticed: VecDeque<u32>,
     ended: VecDeque<(SessionKey, SessionError, Box<SessionStats>)>,
@@ -422,7 +422,10 @@ impl Hub {
     }
 
     fn find(&self, peer: SocketAddr, conv: u32) -> Option<u32> {
-        let path = *self.by_addr.get(&peer)?;
+        self.find_on(*self.by_addr.get(&peer)?, conv)
+    }
+
+    fn find_on(&self, path: u32, conv: u32) -> Option<u32> {
         match self.paths[path as usize].sessions[..] {
             // The only one, as with every kcp-go peer.
             [index] => {
@@ -431,6 +434,13 @@ impl Hub {
             }
             _ => self.by_conv.get(&(path, conv)).copied(),
         }
+    }
+
+    /// Whether this is the session that [`find`](Self::find) would find.
+    fn is(&self, index: u32, peer: SocketAddr, conv: u32) -> bool {
+        self.sessions.get(index as usize).is_some_and(|entry| {
+            entry.session.conv() == conv && self.paths[entry.path as usize].addr == peer
+        })
     }
 
     fn meters_of(&self, entry: &Entry) -> Meters {

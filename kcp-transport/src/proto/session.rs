@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::Time;
-use super::arq::receiver::{Ack, Origin, Reading, Receiver};
+use super::arq::receiver::{Acks, Origin, Reading, Receiver};
 use super::arq::segment::{Command, HEADER_LEN, Malformed, Segments, tiles_exactly};
 use super::arq::sender::{MAX_FRAGMENTS, Sender, Settings};
 use super::arq::seq::Seq;
@@ -84,7 +84,7 @@ pub(crate) struct Session {
     receiver: Receiver,
     state: State,
     /// Acknowledgements taken from the receiver that found no room in a packet yet.
-    owed: VecDeque<Ack>,
+    owed: Acks,
     ack_at: Option<Time>,
     ack_delay: Duration,
     ask_window: bool,
@@ -127,7 +127,7 @@ impl Session {
             told_window: receiver.free_window(),
             receiver,
             state: State::Open,
-            owed: VecDeque::new(),
+            owed: Acks::new(),
             ack_at: None,
             ack_delay: if config.ack_no_delay {
                 Duration::ZERO
@@ -181,7 +181,6 @@ impl Session {
         let words = [
             self.meters.segments_sent.get(),
             self.meters.unsent(),
-            self.owed.front().map_or(0, |ack| ack.sn.0.into()),
             self.sender.fetch_behind(),
         ];
         words.into_iter().fold(0, u64::wrapping_add)

@@ -5,6 +5,8 @@
 
 use std::collections::VecDeque;
 
+use smallvec::SmallVec;
+
 use super::segment::Header;
 use super::seq::{Seq, TransmissionId};
 use crate::proto::chunk::{Chunk, LARGE, Pool, SMALL};
@@ -16,6 +18,9 @@ const MAX_FRAGMENTS: usize = 256;
 /// Full segments after which an acknowledgement does not wait: what a fast path delivers within the longest wait anyway.
 /// Fewer are often all there is of a request or a response, and ride with the answer.
 const URGENT_SEGMENTS: usize = 10;
+
+/// Acknowledgements to send. One or two, as a call needs them, lie in the session itself.
+pub(crate) type Acks = SmallVec<[Ack; 2]>;
 
 /// An acknowledgement owed to the peer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -209,12 +214,12 @@ impl Receiver {
 
     /// Acknowledgements to send now, oldest first and the newest arrival last, because kcp-go takes its round-trip
     /// sample from the last one in a packet. They count as sent.
-    pub(crate) fn take_acks(&mut self, out: &mut VecDeque<Ack>) {
+    pub(crate) fn take_acks(&mut self, out: &mut Acks) {
         let next = self.next;
         let open = |ack: &Ack| !ack.sn.precedes(next);
         out.extend(self.repeat.drain(..).filter(open));
         self.selective.retain(open);
-        out.extend(&self.selective);
+        out.extend_from_slice(&self.selective);
         std::mem::swap(&mut self.repeat, &mut self.selective);
         out.extend(self.covered.take());
         self.unacked_bytes = 0;

@@ -15,6 +15,15 @@ use crate::proto::layout::MAX_DATAGRAM;
 use crate::proto::packet::{self, Inner, Packet};
 use crate::stats::Discard;
 
+/// A datagram that was opened.
+#[derive(Debug)]
+pub(super) struct Arrival {
+    /// Where its packet lies among the datagrams at hand.
+    range: Range<usize>,
+    /// The session that it seems to be for.
+    receiver: Option<u32>,
+}
+
 impl Hub {
     /// Takes datagrams from `peer` that lie back to back, each `stride` bytes long but for the last. They are
     /// decrypted in place.
@@ -32,16 +41,19 @@ impl Hub {
             match self.open(datagram) {
                 Ok(Range { start, end }) => {
                     let offset = number * stride;
-                    packets.push(offset + start..offset + end);
+                    packets.push(Arrival {
+                        range: offset + start..offset + end,
+                        receiver: None,
+                    });
                 }
                 Err(reason) => self.stats.discard(reason),
             }
         }
         if packets.len() > 1 {
-            self.fetch_receivers(peer, packets.iter().map(|range| &datagrams[range.clone()]));
+            self.fetch_receivers(peer, datagrams, &mut packets);
         }
-        for range in packets.drain(..) {
-            if let Err(reason) = self.handle_packet(now, peer, &datagrams[range]) {
+        for Arrival { range, receiver } in packets.drain(..) {
+            if let Err(reason) = self.handle_packet(now, peer, &datagrams[range], receiver) {
                 self.stats.discard(reason);
             }
         }
@@ -69,31 +81,39 @@ impl Hub {
             })
     }
 
-    /// See [`Session::fetch`](crate::proto::session::Session::fetch).
-    fn fetch_receivers<'a>(&mut self, peer: SocketAddr, packets: impl Iterator<Item = &'a [u8]>) {
-        let mut last = None;
+    /// Finds who gets the packets, and [looks at them](crate::proto::session::Session::fetch).
+    fn fetch_receivers(&mut self, peer: SocketAddr, datagrams: &[u8], packets: &mut [Arrival]) {
+        let Some(&path) = self.by_addr.get(&peer) else {
+            return;
+        };
         let mut receivers = core::mem::take(&mut self.due);
-        for packet in packets {
-            let conv = Packet::read(packet).and_then(|packet| packet.conv());
-            if conv != last {
-                receivers.extend(conv.and_then(|conv| self.find(peer, conv)));
-                last = conv;
-            }
+        for Arrival { range, receiver } in packets {
+            let packet = Packet::read(&datagrams[range.clone()]);
+            let conv = packet.and_then(|packet| packet.conv());
+            *receiver = conv.and_then(|conv| self.find_on(path, conv));
+            receivers.extend(receiver.filter(|index| receivers.last() != Some(index)));
         }
         self.fetch_sessions(&receivers);
         receivers.clear();
         self.due = receivers;
     }
 
-    fn handle_packet(&mut self, now: Time, peer: SocketAddr, packet: &[u8]) -> Result<(), Discard> {
+    /// `receiver`: who got it when it was opened; packets before it may have changed that.
+    fn handle_packet(
+        &mut self,
+        now: Time,
+        peer: SocketAddr,
+        packet: &[u8],
+        receiver: Option<u32>,
+    ) -> Result<(), Discard> {
         let packet = Packet::read(packet).ok_or(Discard::TooShort)?;
         match packet.inner {
             Inner::Segments(segments) => {
-                let index = self.route(now, peer, &packet)?;
+                let index = self.route(now, peer, &packet, receiver)?;
                 self.deliver(now, index, segments)
             }
             Inner::Protected(segments) => {
-                let index = self.route(now, peer, &packet)?;
+                let index = self.route(now, peer, &packet, receiver)?;
                 let delivered = self.deliver(now, index, segments);
                 let path = self.sessions[index as usize].path;
                 self.repair(now, path, packet.bytes);
@@ -105,7 +125,7 @@ impl Hub {
                 Ok(())
             }
             Inner::OutOfBand(data) => {
-                let index = self.route(now, peer, &packet)?;
+                let index = self.route(now, peer, &packet, receiver)?;
                 self.touch(index);
                 self.sessions[index as usize].session.handle_oob(now, data);
                 Ok(())
@@ -163,9 +183,16 @@ impl Hub {
     }
 
     /// Finds the session that a packet belongs to, or opens one for it.
-    fn route(&mut self, now: Time, peer: SocketAddr, packet: &Packet<'_>) -> Result<u32, Discard> {
+    fn route(
+        &mut self,
+        now: Time,
+        peer: SocketAddr,
+        packet: &Packet<'_>,
+        receiver: Option<u32>,
+    ) -> Result<u32, Discard> {
         let conv = packet.conv().ok_or(Discard::Malformed)?;
-        if let Some(index) = self.find(peer, conv) {
+        let still = receiver.filter(|&index| self.is(index, peer, conv));
+        if let Some(index) = still.or_else(|| self.find(peer, conv)) {
             return Ok(index);
         }
         if self

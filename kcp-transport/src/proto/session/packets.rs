@@ -102,11 +102,10 @@ impl Session {
                 self.meters.segments_sent.add(1);
             }
         }
-        while packet.room() >= HEADER_LEN
-            && let Some(ack) = self.owed.pop_front()
-        {
+        let fitting = self.owed.len().min(packet.room() / HEADER_LEN);
+        for ack in self.owed.drain(..fitting) {
             packet.put(&header(Command::Ack, ack.sn, ack.transmission));
-            self.meters.segments_sent.add(1);
         }
+        self.meters.segments_sent.add(fitting as u64);
     }
 }

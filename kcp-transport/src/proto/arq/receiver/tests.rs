@@ -46,7 +46,7 @@ impl Bench {
     }
 
     fn acks(&mut self) -> Vec<(u32, u32)> {
-        let mut acks = VecDeque::new();
+        let mut acks = Acks::new();
         self.receiver.take_acks(&mut acks);
         acks.iter()
             .map(|ack| (ack.sn.0, ack.transmission.0))
