@@ -9,8 +9,6 @@ mod sessions;
 
 pub use sessions::Change;
 
-use self::receive::Arrival;
-
 use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
 use std::collections::{HashMap, VecDeque};
@@ -19,6 +17,7 @@ use std::sync::Arc;
 use ahash::RandomState;
 use slab::Slab;
 
+use self::receive::Arrival;
 use super::Time;
 use super::batch::PacketBatch;
 use super::chunk::Pool;

@@ -34,6 +34,7 @@ pub(crate) struct Path {
     pub(crate) decoder: Option<Decoder>,
     /// Until then packets of an earlier conversation may arrive, and nothing is rebuilt.
     quarantined_until: Option<Time>,
+    /// When one of its sessions last sent or was heard.
     touched_at: Time,
     /// Indices of the sessions with this address.
     pub(crate) sessions: Vec<u32>,
