@@ -33,10 +33,11 @@ const MAX_CALLS: u32 = 1_024;
 /// Serves every connection of `incoming` with clones of `service`, straight from HTTP/2, without the layers of tonic's
 /// `Server`.
 ///
-/// With small calls it costs about a quarter less than tonic's, and the client may be any. `service` is what tonic generates, or
-/// `tonic::service::Routes` of several. Each request has [`KcpConnectInfo`](crate::KcpConnectInfo) in its extensions, and
-/// the deadline that its caller set holds here, too. Clients that are silent are found by HTTP/2 pings after 30 s. At most
-/// 1,024 calls of a connection run at a time. There is no TLS; put other layers of tower around `service`.
+/// With small calls it costs about a quarter less than tonic's, and the client may be any. `service` is what tonic
+/// generates, or `tonic::service::Routes` of several. Each request has [`KcpConnectInfo`](crate::KcpConnectInfo) in its
+/// extensions, and the deadline that its caller set holds here, too. Clients that are silent are found by HTTP/2 pings
+/// after 30 s. At most 1,024 calls of a connection run at a time. There is no TLS; put other layers of tower around
+/// `service`.
 ///
 /// Multiplexed unless `incoming` says otherwise, see [`IntoIncoming`]. Completes when `incoming` has ended and every
 /// connection after it. Dropping the future ends all connections.
